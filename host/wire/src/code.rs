@@ -122,9 +122,7 @@ impl Code {
     pub const fn retry(self) -> Retry {
         match self {
             Code::Success => Retry::Done,
-            Code::TooManyRequests | Code::Overloaded | Code::PeerUnreachable | Code::NoIdentity => {
-                Retry::Later
-            }
+            Code::TooManyRequests | Code::Overloaded | Code::PeerUnreachable | Code::NoIdentity => Retry::Later,
             Code::Failure
             | Code::Malformed
             | Code::MissingField
@@ -220,21 +218,13 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal that is about no field.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            field: None,
-            message: message.into(),
-        }
+        Self { code, field: None, message: message.into() }
     }
 
     /// A refusal about a field; its name goes into the words too.
     pub fn field(code: Code, field: impl Into<String>, what: impl std::fmt::Display) -> Self {
         let field = field.into();
-        Self {
-            code,
-            message: format!("{field}: {what}"),
-            field: Some(field),
-        }
+        Self { code, message: format!("{field}: {what}"), field: Some(field) }
     }
 }
 
@@ -263,31 +253,19 @@ impl Answer<Empty> {
     /// `{"code":0,"msg":"success"}`.
     #[must_use]
     pub fn success() -> Self {
-        Self {
-            code: Code::Success,
-            msg: "success".to_owned(),
-            body: None,
-        }
+        Self { code: Code::Success, msg: "success".to_owned(), body: None }
     }
 }
 
 impl<T> Answer<T> {
     /// Success with the call's own fields.
     pub fn of(body: T) -> Self {
-        Self {
-            code: Code::Success,
-            msg: "success".to_owned(),
-            body: Some(body),
-        }
+        Self { code: Code::Success, msg: "success".to_owned(), body: Some(body) }
     }
 
     /// A code and its words.
     pub fn refused(code: Code, msg: impl Into<String>) -> Self {
-        Self {
-            code,
-            msg: msg.into(),
-            body: None,
-        }
+        Self { code, msg: msg.into(), body: None }
     }
 }
 
@@ -314,13 +292,8 @@ impl<T: Read> Answer<T> {
     pub fn read(bytes: &[u8]) -> Result<Self, ReadError> {
         json::read_with(bytes, |fields| {
             let code = Code::from_number(fields.int("code")?);
-            let msg = fields
-                .optional_prose("msg", MSG_MAX)?
-                .unwrap_or_default()
-                .to_owned();
-            let body = (code == Code::Success)
-                .then(|| T::read(fields))
-                .transpose()?;
+            let msg = fields.optional_prose("msg", MSG_MAX)?.unwrap_or_default().to_owned();
+            let body = (code == Code::Success).then(|| T::read(fields)).transpose()?;
             Ok(Self { code, msg, body })
         })
     }
@@ -339,12 +312,7 @@ impl<T: Serialize> Serialize for Answer<T> {
             body: &'a T,
         }
         match &self.body {
-            Some(body) => Flat {
-                code: self.code,
-                msg: &self.msg,
-                body,
-            }
-            .serialize(s),
+            Some(body) => Flat { code: self.code, msg: &self.msg, body }.serialize(s),
             None => {
                 let mut fields = s.serialize_struct("Answer", 2)?;
                 fields.serialize_field("code", &self.code)?;
@@ -363,10 +331,8 @@ mod tests {
     #[test]
     fn r5_numbers_are_those_of_the_table() {
         let numbers: Vec<i32> = Code::ALL.iter().map(|c| c.number()).collect();
-        let table = [
-            0, 1, 1001, 1002, 1003, 1004, 1101, 1102, 1103, 1104, 1105, 1201, 1202, 1301, 1302,
-            1303, 1401, 1402,
-        ];
+        let table =
+            [0, 1, 1001, 1002, 1003, 1004, 1101, 1102, 1103, 1104, 1105, 1201, 1202, 1301, 1302, 1303, 1401, 1402];
         assert_eq!(numbers, table);
         for number in table.into_iter().chain([-1, 2, 999, i32::MAX]) {
             assert_eq!(Code::from_number(number).number(), number);
@@ -377,10 +343,7 @@ mod tests {
     fn r4_what_the_domain_said_is_http_200_and_the_rest_has_its_own_status() {
         let own = [(1001, 400), (1101, 401), (1301, 429), (1302, 503)];
         for code in Code::ALL {
-            let status = own
-                .iter()
-                .find(|(n, _)| *n == code.number())
-                .map_or(200, |(_, s)| *s);
+            let status = own.iter().find(|(n, _)| *n == code.number()).map_or(200, |(_, s)| *s);
             assert_eq!(code.http_status(), status, "{code}");
         }
         let transport = [
@@ -397,21 +360,14 @@ mod tests {
         ];
         for (why, status) in transport {
             assert_eq!(why.answer().0, status, "{why:?}");
-            assert_ne!(
-                why.answer().1,
-                Code::Success,
-                "a caller that reads only code is not misled"
-            );
+            assert_ne!(why.answer().1, Code::Success, "a caller that reads only code is not misled");
         }
     }
 
     #[test]
     fn an_answer_is_written_strictly_and_read_tolerantly() {
         assert_eq!(Answer::success().write(), br#"{"code":0,"msg":"success"}"#);
-        assert_eq!(
-            Answer::of(Empty {}).write(),
-            br#"{"code":0,"msg":"success"}"#
-        );
+        assert_eq!(Answer::of(Empty {}).write(), br#"{"code":0,"msg":"success"}"#);
         let cases: [(&[u8], i32, &str); 4] = [
             (br#"{"code":0,"msg":"ok"}"#, 0, "ok"),
             (br#"{"code":"1103","msg":"no"}"#, 1103, "no"),
@@ -422,12 +378,6 @@ mod tests {
             let answer = Answer::<Empty>::read(body).unwrap();
             assert_eq!((answer.code.number(), answer.msg.as_str()), (code, msg));
         }
-        assert_eq!(
-            Answer::<Empty>::read(br#"{"msg":"x"}"#)
-                .unwrap_err()
-                .field
-                .as_deref(),
-            Some("code")
-        );
+        assert_eq!(Answer::<Empty>::read(br#"{"msg":"x"}"#).unwrap_err().field.as_deref(), Some("code"));
     }
 }

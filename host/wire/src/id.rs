@@ -181,11 +181,7 @@ fn check_server(text: &str) -> Result<(), InvalidId> {
         return Err(InvalidId::TooLong(SERVER_ID_MAX));
     }
     let legal = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
-    if text.bytes().all(legal) {
-        Ok(())
-    } else {
-        Err(InvalidId::Character)
-    }
+    if text.bytes().all(legal) { Ok(()) } else { Err(InvalidId::Character) }
 }
 
 impl ServerId {
@@ -267,19 +263,10 @@ mod tests {
 
     #[test]
     fn r13_server_ids_that_differ_only_in_case_are_one_and_keep_their_spelling() {
-        let (a, b) = (
-            ServerId::parse("North").unwrap(),
-            ServerId::parse("nORTH").unwrap(),
-        );
+        let (a, b) = (ServerId::parse("North").unwrap(), ServerId::parse("nORTH").unwrap());
         assert_eq!(a, b);
         assert_eq!(a.cmp(&b), Ordering::Equal);
-        assert_eq!(
-            [a.clone(), b.clone()]
-                .into_iter()
-                .collect::<HashSet<_>>()
-                .len(),
-            1
-        );
+        assert_eq!([a.clone(), b.clone()].into_iter().collect::<HashSet<_>>().len(), 1);
         assert_eq!((a.as_str(), b.as_str()), ("North", "nORTH"));
     }
 

@@ -63,18 +63,12 @@ pub fn read<T: Read>(bytes: &[u8]) -> Result<T, ReadError> {
 ///
 /// # Errors
 /// As [`read`].
-pub fn read_with<T>(
-    bytes: &[u8],
-    take: impl FnOnce(&Fields<'_>) -> Result<T, ReadError>,
-) -> Result<T, ReadError> {
+pub fn read_with<T>(bytes: &[u8], take: impl FnOnce(&Fields<'_>) -> Result<T, ReadError>) -> Result<T, ReadError> {
     match parse(bytes)? {
         Json::Object(members) => take(&Fields::root(&members)),
-        Json::Null
-        | Json::Bool(_)
-        | Json::Int(_)
-        | Json::Float(_)
-        | Json::Text(_)
-        | Json::List(_) => Err(malformed("the body must be a JSON object")),
+        Json::Null | Json::Bool(_) | Json::Int(_) | Json::Float(_) | Json::Text(_) | Json::List(_) => {
+            Err(malformed("the body must be a JSON object"))
+        }
     }
 }
 
@@ -86,12 +80,8 @@ pub fn parse(bytes: &[u8]) -> Result<Json<'_>, ReadError> {
     let text = std::str::from_utf8(bytes).map_err(|_| malformed("the body is not UTF-8"))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut reader = serde_json::Deserializer::from_str(text);
-    let value = Seed(DEPTH_MAX)
-        .deserialize(&mut reader)
-        .map_err(|e| malformed(&format!("not JSON: {e}")))?;
-    reader
-        .end()
-        .map_err(|e| malformed(&format!("not JSON: {e}")))?;
+    let value = Seed(DEPTH_MAX).deserialize(&mut reader).map_err(|e| malformed(&format!("not JSON: {e}")))?;
+    reader.end().map_err(|e| malformed(&format!("not JSON: {e}")))?;
     Ok(value)
 }
 
@@ -99,8 +89,7 @@ pub fn parse(bytes: &[u8]) -> Result<Json<'_>, ReadError> {
 #[must_use]
 pub fn write<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
     let mut out = Vec::with_capacity(512);
-    serde_json::to_writer(&mut out, value)
-        .expect("our types have string keys and no failing serializers");
+    serde_json::to_writer(&mut out, value).expect("our types have string keys and no failing serializers");
     out
 }
 
@@ -164,10 +153,7 @@ impl<'de> Visitor<'de> for Seed {
         Ok(Json::Int(v))
     }
     fn visit_u64<E>(self, v: u64) -> Result<Json<'de>, E> {
-        #[allow(
-            clippy::cast_precision_loss,
-            reason = "beyond i64 it is refused as an int anyway"
-        )]
+        #[allow(clippy::cast_precision_loss, reason = "beyond i64 it is refused as an int anyway")]
         Ok(i64::try_from(v).map_or(Json::Float(v as f64), Json::Int))
     }
     fn visit_f64<E>(self, v: f64) -> Result<Json<'de>, E> {
@@ -215,12 +201,7 @@ impl<'v> Fields<'v> {
     /// The outermost object.
     #[must_use]
     pub fn root(members: &'v [(Cow<'v, str>, Json<'v>)]) -> Self {
-        Self {
-            members,
-            name: "",
-            index: None,
-            parent: None,
-        }
+        Self { members, name: "", index: None, parent: None }
     }
 
     /// The dotted path of a field of this object.
@@ -259,15 +240,9 @@ impl<'v> Fields<'v> {
         let mut found = self.members.iter().filter(|(n, _)| n == name);
         let first = found.next();
         if found.next().is_some() {
-            return Err(Refusal::field(
-                Code::Malformed,
-                self.path(name),
-                "stands there twice",
-            ));
+            return Err(Refusal::field(Code::Malformed, self.path(name), "stands there twice"));
         }
-        Ok(first
-            .map(|(_, value)| value)
-            .filter(|value| **value != Json::Null))
+        Ok(first.map(|(_, value)| value).filter(|value| **value != Json::Null))
     }
 
     fn raw_text(&self, name: &str, max: usize) -> Result<Option<&'v str>, ReadError> {
@@ -278,14 +253,9 @@ impl<'v> Fields<'v> {
                 Err(self.invalid(name, format_args!("is longer than {max} bytes")))
             }
             Some(Json::Text(text)) => Ok(Some(text)),
-            Some(
-                Json::Null
-                | Json::Bool(_)
-                | Json::Int(_)
-                | Json::Float(_)
-                | Json::List(_)
-                | Json::Object(_),
-            ) => Err(self.invalid(name, "must be a string")),
+            Some(Json::Null | Json::Bool(_) | Json::Int(_) | Json::Float(_) | Json::List(_) | Json::Object(_)) => {
+                Err(self.invalid(name, "must be a string"))
+            }
         }
     }
 
@@ -306,8 +276,7 @@ impl<'v> Fields<'v> {
     /// # Errors
     /// 1002 if missing or empty, 1003 as there.
     pub fn text(&self, name: &str, max: usize) -> Result<&'v str, ReadError> {
-        self.optional_text(name, max)?
-            .ok_or_else(|| self.missing(name))
+        self.optional_text(name, max)?.ok_or_else(|| self.missing(name))
     }
 
     /// Text that may have several lines: tabs and line ends are allowed.
@@ -328,8 +297,7 @@ impl<'v> Fields<'v> {
     /// # Errors
     /// As [`Fields::text`].
     pub fn prose(&self, name: &str, max: usize) -> Result<&'v str, ReadError> {
-        self.optional_prose(name, max)?
-            .ok_or_else(|| self.missing(name))
+        self.optional_prose(name, max)?.ok_or_else(|| self.missing(name))
     }
 
     /// `int64`: a number or its decimal string (R1).
@@ -342,13 +310,9 @@ impl<'v> Fields<'v> {
             Some(Json::Int(number)) => Some(*number),
             Some(Json::Text(text)) if text.trim().is_empty() => return Ok(None),
             Some(Json::Text(text)) => text.trim().parse().ok(),
-            Some(Json::Null | Json::Bool(_) | Json::Float(_) | Json::List(_) | Json::Object(_)) => {
-                None
-            }
+            Some(Json::Null | Json::Bool(_) | Json::Float(_) | Json::List(_) | Json::Object(_)) => None,
         };
-        value
-            .map(Some)
-            .ok_or_else(|| self.invalid(name, "must be a whole number"))
+        value.map(Some).ok_or_else(|| self.invalid(name, "must be a whole number"))
     }
 
     /// As [`Fields::optional_int64`], mandatory.
@@ -367,9 +331,7 @@ impl<'v> Fields<'v> {
         let Some(wide) = self.optional_int64(name)? else {
             return Ok(None);
         };
-        i32::try_from(wide)
-            .map(Some)
-            .map_err(|_| self.invalid(name, "does not fit 32 bits"))
+        i32::try_from(wide).map(Some).map_err(|_| self.invalid(name, "does not fit 32 bits"))
     }
 
     /// As [`Fields::optional_int`], mandatory.
@@ -384,19 +346,12 @@ impl<'v> Fields<'v> {
     ///
     /// # Errors
     /// 1002 or 1003.
-    pub fn choice(
-        &self,
-        name: &str,
-        range: std::ops::RangeInclusive<i32>,
-    ) -> Result<i32, ReadError> {
+    pub fn choice(&self, name: &str, range: std::ops::RangeInclusive<i32>) -> Result<i32, ReadError> {
         let number = self.int(name)?;
         if range.contains(&number) {
             return Ok(number);
         }
-        Err(self.invalid(
-            name,
-            format_args!("must be from {} to {}", range.start(), range.end()),
-        ))
+        Err(self.invalid(name, format_args!("must be from {} to {}", range.start(), range.end())))
     }
 
     /// An identifier.
@@ -429,21 +384,10 @@ impl<'v> Fields<'v> {
     ) -> Result<Option<T>, ReadError> {
         match self.value(name)? {
             None => Ok(None),
-            Some(Json::Object(members)) => take(&Fields {
-                members,
-                name,
-                index: None,
-                parent: Some(self),
-            })
-            .map(Some),
-            Some(
-                Json::Null
-                | Json::Bool(_)
-                | Json::Int(_)
-                | Json::Float(_)
-                | Json::Text(_)
-                | Json::List(_),
-            ) => Err(self.invalid(name, "must be an object")),
+            Some(Json::Object(members)) => take(&Fields { members, name, index: None, parent: Some(self) }).map(Some),
+            Some(Json::Null | Json::Bool(_) | Json::Int(_) | Json::Float(_) | Json::Text(_) | Json::List(_)) => {
+                Err(self.invalid(name, "must be an object"))
+            }
         }
     }
 
@@ -460,8 +404,7 @@ impl<'v> Fields<'v> {
     /// # Errors
     /// 1002, 1003.
     pub fn record<T: Read>(&self, name: &str) -> Result<T, ReadError> {
-        self.optional_record(name)?
-            .ok_or_else(|| self.missing(name))
+        self.optional_record(name)?.ok_or_else(|| self.missing(name))
     }
 
     /// An array, each item read by a closure that gets this object, the item and its index; `None` if
@@ -477,29 +420,12 @@ impl<'v> Fields<'v> {
         match self.value(name)? {
             None => Ok(None),
             Some(Json::List(items)) => {
-                let item = |(index, value)| {
-                    take(Item {
-                        fields: self,
-                        name,
-                        index,
-                        value,
-                    })
-                };
-                items
-                    .iter()
-                    .enumerate()
-                    .map(item)
-                    .collect::<Result<_, _>>()
-                    .map(Some)
+                let item = |(index, value)| take(Item { fields: self, name, index, value });
+                items.iter().enumerate().map(item).collect::<Result<_, _>>().map(Some)
             }
-            Some(
-                Json::Null
-                | Json::Bool(_)
-                | Json::Int(_)
-                | Json::Float(_)
-                | Json::Text(_)
-                | Json::Object(_),
-            ) => Err(self.invalid(name, "must be an array")),
+            Some(Json::Null | Json::Bool(_) | Json::Int(_) | Json::Float(_) | Json::Text(_) | Json::Object(_)) => {
+                Err(self.invalid(name, "must be an array"))
+            }
         }
     }
 
@@ -507,17 +433,9 @@ impl<'v> Fields<'v> {
     ///
     /// # Errors
     /// 1002 if missing or empty, 1003 as [`Fields::optional_list`].
-    pub fn list<T>(
-        &self,
-        name: &str,
-        take: impl FnMut(Item<'_>) -> Result<T, ReadError>,
-    ) -> Result<Vec<T>, ReadError> {
+    pub fn list<T>(&self, name: &str, take: impl FnMut(Item<'_>) -> Result<T, ReadError>) -> Result<Vec<T>, ReadError> {
         let items = self.optional_list(name, take)?.unwrap_or_default();
-        if items.is_empty() {
-            Err(self.missing(name))
-        } else {
-            Ok(items)
-        }
+        if items.is_empty() { Err(self.missing(name)) } else { Ok(items) }
     }
 }
 
@@ -531,18 +449,13 @@ pub struct Item<'v> {
 
 impl Item<'_> {
     fn invalid(&self, what: impl fmt::Display) -> ReadError {
-        self.fields
-            .invalid(&format!("{}[{}]", self.name, self.index), what)
+        self.fields.invalid(&format!("{}[{}]", self.name, self.index), what)
     }
 
     /// Its text, if it is a string.
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {
-        if let Json::Text(text) = self.value {
-            Some(text)
-        } else {
-            None
-        }
+        if let Json::Text(text) = self.value { Some(text) } else { None }
     }
 
     /// An identifier.
@@ -550,9 +463,7 @@ impl Item<'_> {
     /// # Errors
     /// 1003 if it is none.
     pub fn id<T: Id>(&self) -> Result<T, ReadError> {
-        let text = self
-            .as_text()
-            .ok_or_else(|| self.invalid("must be a string"))?;
+        let text = self.as_text().ok_or_else(|| self.invalid("must be a string"))?;
         T::parse(text).map_err(|e| self.invalid(e))
     }
 
@@ -564,11 +475,6 @@ impl Item<'_> {
         let Json::Object(members) = self.value else {
             return Err(self.invalid("must be an object"));
         };
-        T::read(&Fields {
-            members,
-            name: self.name,
-            index: Some(self.index),
-            parent: Some(self.fields),
-        })
+        T::read(&Fields { members, name: self.name, index: Some(self.index), parent: Some(self.fields) })
     }
 }

@@ -40,18 +40,12 @@ impl MessageType {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        const ALL: [MessageType; 5] = [
-            MessageType::Text,
-            MessageType::Image,
-            MessageType::Voice,
-            MessageType::File,
-            MessageType::Repeal,
-        ];
+        const ALL: [MessageType; 5] =
+            [MessageType::Text, MessageType::Image, MessageType::Voice, MessageType::File, MessageType::Repeal];
         if text.eq_ignore_ascii_case("video") {
             return Some(MessageType::File);
         }
-        ALL.into_iter()
-            .find(|t| text.eq_ignore_ascii_case(t.as_str()))
+        ALL.into_iter().find(|t| text.eq_ignore_ascii_case(t.as_str()))
     }
 }
 
@@ -127,11 +121,7 @@ impl Content {
     /// The text of a text message.
     #[must_use]
     pub fn text(&self) -> Option<&str> {
-        if let Content::Text { message } = self {
-            Some(message)
-        } else {
-            None
-        }
+        if let Content::Text { message } = self { Some(message) } else { None }
     }
 
     /// The file of an image, voice or file message.
@@ -149,15 +139,13 @@ impl Content {
     /// 1002, 1003.
     pub fn read(kind: MessageType, outer: &MessageId, f: &Fields<'_>) -> Result<Self, ReadError> {
         Ok(match kind {
-            MessageType::Text => Content::Text {
-                message: f.prose("message", TEXT_MAX)?.to_owned(),
-            },
+            MessageType::Text => Content::Text { message: f.prose("message", TEXT_MAX)?.to_owned() },
             MessageType::Image => Content::Image(file(f, false)?),
             MessageType::Voice => Content::Voice(file(f, true)?),
             MessageType::File => Content::File(file(f, false)?),
-            MessageType::Repeal => Content::Repeal {
-                message_id: f.optional_id("messageID")?.unwrap_or_else(|| outer.clone()),
-            },
+            MessageType::Repeal => {
+                Content::Repeal { message_id: f.optional_id("messageID")?.unwrap_or_else(|| outer.clone()) }
+            }
         })
     }
 }
@@ -243,35 +231,22 @@ impl Read for MessageInfo {
     fn read(f: &Fields<'_>) -> Result<Self, ReadError> {
         let send_id = f.id("sendID")?;
         let recv_id = f.id("recvID")?;
-        let kind = MessageType::parse(f.text("messageType", NAME_MAX)?).ok_or_else(|| {
-            f.invalid("messageType", "must be text, voice, image, file or repeal")
-        })?;
+        let kind = MessageType::parse(f.text("messageType", NAME_MAX)?)
+            .ok_or_else(|| f.invalid("messageType", "must be text, voice, image, file or repeal"))?;
         if !f.text("version", NAME_MAX)?.eq_ignore_ascii_case(VERSION) {
             return Err(f.invalid("version", "must be V1"));
         }
         let chat_scene = scene(f)?;
         let message_id: MessageId = f.id("messageID")?;
-        let content =
-            f.optional_object("content", |inner| Content::read(kind, &message_id, inner))?;
+        let content = f.optional_object("content", |inner| Content::read(kind, &message_id, inner))?;
         let content = match (content, kind) {
             (Some(content), _) => content,
-            (None, MessageType::Repeal) => Content::Repeal {
-                message_id: message_id.clone(),
-            },
-            (
-                None,
-                MessageType::Text | MessageType::Image | MessageType::Voice | MessageType::File,
-            ) => {
+            (None, MessageType::Repeal) => Content::Repeal { message_id: message_id.clone() },
+            (None, MessageType::Text | MessageType::Image | MessageType::Voice | MessageType::File) => {
                 return Err(f.missing("content"));
             }
         };
-        Ok(Self {
-            send_id,
-            recv_id,
-            chat_scene,
-            message_id,
-            content,
-        })
+        Ok(Self { send_id, recv_id, chat_scene, message_id, content })
     }
 }
 

@@ -25,10 +25,7 @@ pub fn read<T: Read>(query: &str) -> Result<T, ReadError> {
 pub fn read_with<T: Read>(query: &str, in_path: &[(&str, &str)]) -> Result<T, ReadError> {
     let mut members = parse(query)?;
     for (name, value) in in_path {
-        members.push((
-            Cow::Borrowed(*name),
-            Json::Text(Cow::Borrowed(trim(name, value))),
-        ));
+        members.push((Cow::Borrowed(*name), Json::Text(Cow::Borrowed(trim(name, value)))));
     }
     T::read(&Fields::root(&members))
 }
@@ -54,17 +51,13 @@ fn trim<'a>(name: &str, value: &'a str) -> &'a str {
     if name == "query" {
         return value;
     }
-    value
-        .strip_prefix('"')
-        .and_then(|v| v.strip_suffix('"'))
-        .unwrap_or(value)
+    value.strip_prefix('"').and_then(|v| v.strip_suffix('"')).unwrap_or(value)
 }
 
 fn decode(text: &str) -> Result<String, ReadError> {
     let spaced = text.replace('+', " ");
     let bytes: Vec<u8> = percent_decode(spaced.as_bytes()).collect();
-    String::from_utf8(bytes)
-        .map_err(|_| Refusal::new(Code::Malformed, "the query string is not UTF-8"))
+    String::from_utf8(bytes).map_err(|_| Refusal::new(Code::Malformed, "the query string is not UTF-8"))
 }
 
 /// Writes a query string.
@@ -86,17 +79,9 @@ mod tests {
 
     fn pairs(query: &str) -> Vec<(String, String)> {
         let text = |json: Json<'_>| {
-            if let Json::Text(t) = json {
-                t.into_owned()
-            } else {
-                String::new()
-            }
+            if let Json::Text(t) = json { t.into_owned() } else { String::new() }
         };
-        parse(query)
-            .unwrap()
-            .into_iter()
-            .map(|(n, v)| (n.into_owned(), text(v)))
-            .collect()
+        parse(query).unwrap().into_iter().map(|(n, v)| (n.into_owned(), text(v))).collect()
     }
 
     #[test]
@@ -108,18 +93,12 @@ mod tests {
             ("userID=\"alice@north\"", &[("userID", "alice@north")]),
             ("userID=%22%22a%22%22", &[("userID", "\"a\"")]),
             ("userID=%22", &[("userID", "\"")]),
-            (
-                "query=+%22Li%20Si%22+&page=1",
-                &[("query", "\"Li Si\""), ("page", "1")],
-            ),
+            ("query=+%22Li%20Si%22+&page=1", &[("query", "\"Li Si\""), ("page", "1")]),
             ("query=%E5%BC%A0%F0%9F%98%80", &[("query", "张😀")]),
             ("&&a", &[("a", "")]),
         ];
         for (query, expected) in cases {
-            let expected: Vec<_> = expected
-                .iter()
-                .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
-                .collect();
+            let expected: Vec<_> = expected.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
             assert_eq!(pairs(query), expected, "{query}");
         }
         assert_eq!(parse("a=%ff").unwrap_err().code, Code::Malformed);
@@ -128,12 +107,6 @@ mod tests {
     #[test]
     fn what_is_written_is_read_again() {
         let written = write(&[("groupID", "g-1@北 +&="), ("size", "-5")]);
-        assert_eq!(
-            pairs(&written),
-            [
-                ("groupID".to_owned(), "g-1@北 +&=".to_owned()),
-                ("size".into(), "-5".into())
-            ]
-        );
+        assert_eq!(pairs(&written), [("groupID".to_owned(), "g-1@北 +&=".to_owned()), ("size".into(), "-5".into())]);
     }
 }

@@ -92,11 +92,7 @@ pub struct UserInfo {
     /// For people.
     pub name: String,
     /// With country code, as 0086…
-    #[serde(
-        rename = "phoneNumber",
-        skip_serializing_if = "Option::is_none",
-        default
-    )]
+    #[serde(rename = "phoneNumber", skip_serializing_if = "Option::is_none", default)]
     pub phone_number: Option<String>,
     /// Free words.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -187,10 +183,7 @@ pub struct GrpSet {
 
 impl Read for GrpSet {
     fn read(f: &Fields<'_>) -> Result<Self, ReadError> {
-        Ok(Self {
-            is_allow: YesNo::read(f, "isAllow")?,
-            is_visible: YesNo::read(f, "isVisible")?,
-        })
+        Ok(Self { is_allow: YesNo::read(f, "isAllow")?, is_visible: YesNo::read(f, "isVisible")? })
     }
 }
 
@@ -218,10 +211,6 @@ impl Read for ReqInfo {
                 portrait: None,
             }),
         })?;
-        Ok(Self {
-            group_info: f.record("groupInfo")?,
-            user_info: f.record("userInfo")?,
-            invite_users: invited,
-        })
+        Ok(Self { group_info: f.record("groupInfo")?, user_info: f.record("userInfo")?, invite_users: invited })
     }
 }

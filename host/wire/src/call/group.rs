@@ -31,9 +31,7 @@ impl Read for Found {
         Ok(Self {
             pages: f.optional_int("pages")?,
             page: f.optional_int("page")?,
-            groups: f
-                .optional_list("groups", |item| item.record())?
-                .unwrap_or_default(),
+            groups: f.optional_list("groups", |item| item.record())?.unwrap_or_default(),
         })
     }
 }
@@ -48,9 +46,7 @@ pub struct Invite {
 
 impl Read for Invite {
     fn read(f: &Fields<'_>) -> Result<Self, ReadError> {
-        Ok(Self {
-            req_info: f.record("reqInfo")?,
-        })
+        Ok(Self { req_info: f.record("reqInfo")? })
     }
 }
 
@@ -70,11 +66,7 @@ pub struct Reply {
 
 impl Read for Reply {
     fn read(f: &Fields<'_>) -> Result<Self, ReadError> {
-        Ok(Self {
-            group_id: f.id("groupID")?,
-            user_id: f.id("userID")?,
-            resp_result: YesNo::read(f, "respResult")?,
-        })
+        Ok(Self { group_id: f.id("groupID")?, user_id: f.id("userID")?, resp_result: YesNo::read(f, "respResult")? })
     }
 }
 
@@ -115,10 +107,7 @@ pub struct Leave {
 
 impl Read for Leave {
     fn read(f: &Fields<'_>) -> Result<Self, ReadError> {
-        Ok(Self {
-            group_id: f.id("groupID")?,
-            user_id: f.id("userID")?,
-        })
+        Ok(Self { group_id: f.id("groupID")?, user_id: f.id("userID")? })
     }
 }
 
@@ -138,11 +127,7 @@ impl History {
     #[must_use]
     pub fn to_query(&self) -> String {
         let cursor = self.message_id.as_deref().unwrap_or("-1");
-        query::write(&[
-            ("groupID", self.group_id.as_str()),
-            ("messageID", cursor),
-            ("size", &self.size.to_string()),
-        ])
+        query::write(&[("groupID", self.group_id.as_str()), ("messageID", cursor), ("size", &self.size.to_string())])
     }
 }
 
@@ -180,9 +165,7 @@ impl Read for HistoryAnswer {
         Ok(Self {
             max_message_id: f.text("maxMessageID", crate::id::ID_MAX)?.to_owned(),
             min_message_id: f.text("minMessageID", crate::id::ID_MAX)?.to_owned(),
-            messages: f
-                .optional_list("messages", |item| item.record())?
-                .unwrap_or_default(),
+            messages: f.optional_list("messages", |item| item.record())?.unwrap_or_default(),
         })
     }
 }
@@ -213,11 +196,7 @@ impl Update {
         if self.group_id.as_str() == group_id {
             return Ok(());
         }
-        Err(Refusal::field(
-            Code::InvalidField,
-            "groupID",
-            "is not the one in the path",
-        ))
+        Err(Refusal::field(Code::InvalidField, "groupID", "is not the one in the path"))
     }
 }
 
@@ -249,9 +228,7 @@ impl OfGroup {
 
 impl Read for OfGroup {
     fn read(f: &Fields<'_>) -> Result<Self, ReadError> {
-        Ok(Self {
-            group_id: f.id("groupID")?,
-        })
+        Ok(Self { group_id: f.id("groupID")? })
     }
 }
 
@@ -268,10 +245,7 @@ pub struct InfoAnswer {
 
 impl Read for InfoAnswer {
     fn read(f: &Fields<'_>) -> Result<Self, ReadError> {
-        Ok(Self {
-            grpset: f.optional_record("grpset")?,
-            group_info: f.optional_record("groupInfo")?,
-        })
+        Ok(Self { grpset: f.optional_record("grpset")?, group_info: f.optional_record("groupInfo")? })
     }
 }
 
@@ -313,10 +287,7 @@ impl Read for Member {
             2 => UserType::Admin,
             _ => UserType::Owner,
         };
-        Ok(Self {
-            user_type,
-            user_info: f.record("userInfo")?,
-        })
+        Ok(Self { user_type, user_info: f.record("userInfo")? })
     }
 }
 
@@ -330,11 +301,7 @@ pub struct MembersAnswer {
 
 impl Read for MembersAnswer {
     fn read(f: &Fields<'_>) -> Result<Self, ReadError> {
-        Ok(Self {
-            members: f
-                .optional_list("members", |item| item.record())?
-                .unwrap_or_default(),
-        })
+        Ok(Self { members: f.optional_list("members", |item| item.record())?.unwrap_or_default() })
     }
 }
 
@@ -399,16 +366,14 @@ pub struct Notice {
 
 impl Read for Notice {
     fn read(f: &Fields<'_>) -> Result<Self, ReadError> {
-        let oper_type = OperType::from_number(f.int("operType")?)
-            .ok_or_else(|| f.invalid("operType", "must be from 1 to 7"))?;
+        let oper_type =
+            OperType::from_number(f.int("operType")?).ok_or_else(|| f.invalid("operType", "must be from 1 to 7"))?;
         Ok(Self {
             group_info: f.record("groupInfo")?,
             oper_type,
             oper_user: f.record("operUser")?,
             grpset: f.optional_record("grpset")?,
-            users: f
-                .optional_list("users", |item| item.record())?
-                .unwrap_or_default(),
+            users: f.optional_list("users", |item| item.record())?.unwrap_or_default(),
         })
     }
 }

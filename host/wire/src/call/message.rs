@@ -17,9 +17,7 @@ pub struct Send {
 
 impl Read for Send {
     fn read(f: &Fields<'_>) -> Result<Self, ReadError> {
-        Ok(Self {
-            message_info: f.record("messageInfo")?,
-        })
+        Ok(Self { message_info: f.record("messageInfo")? })
     }
 }
 
@@ -40,8 +38,6 @@ impl Download {
 
 impl Read for Download {
     fn read(f: &Fields<'_>) -> Result<Self, ReadError> {
-        Ok(Self {
-            media_id: f.id("mediaID")?,
-        })
+        Ok(Self { media_id: f.id("mediaID")? })
     }
 }

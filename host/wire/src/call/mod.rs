@@ -111,9 +111,7 @@ impl CallSpec {
         let Some((head, name)) = self.path.split_once('{') else {
             return (self.path == path).then_some(None);
         };
-        let segment = path
-            .strip_prefix(head)
-            .filter(|s| !s.is_empty() && !s.contains('/'))?;
+        let segment = path.strip_prefix(head).filter(|s| !s.is_empty() && !s.contains('/'))?;
         let name = name.strip_suffix('}')?;
         Some(Some((name, path::decode(segment)?)))
     }
@@ -214,27 +212,17 @@ mod tests {
 
     #[test]
     fn r4_a_wrong_method_and_a_wrong_path_are_told_apart() {
-        assert_eq!(
-            find("GET", "/sns/chat/"),
-            Err(Unroutable::WrongMethod(Method::Post))
-        );
+        assert_eq!(find("GET", "/sns/chat/"), Err(Unroutable::WrongMethod(Method::Post)));
         assert_eq!(find("GET", "/sns/chats"), Err(Unroutable::NoRoute));
         assert_eq!(find("GET", "/sns/query/users/"), Err(Unroutable::NoRoute));
-        assert_eq!(
-            find("GET", "/sns/query/users/a/b"),
-            Err(Unroutable::NoRoute)
-        );
+        assert_eq!(find("GET", "/sns/query/users/a/b"), Err(Unroutable::NoRoute));
     }
 
     #[test]
     fn names_and_routes_are_unique() {
         for (i, a) in CALLS.iter().enumerate() {
             for b in &CALLS[i + 1..] {
-                assert!(
-                    a.name != b.name && (a.path, a.method) != (b.path, b.method),
-                    "{}",
-                    a.name
-                );
+                assert!(a.name != b.name && (a.path, a.method) != (b.path, b.method), "{}", a.name);
             }
         }
     }

@@ -48,9 +48,7 @@ pub struct NodesAnswer {
 impl Read for NodesAnswer {
     fn read(f: &Fields<'_>) -> Result<Self, ReadError> {
         let server_infos = f.optional_list("serverInfos", |item| item.record())?;
-        Ok(Self {
-            server_infos: server_infos.unwrap_or_default(),
-        })
+        Ok(Self { server_infos: server_infos.unwrap_or_default() })
     }
 }
 
@@ -107,14 +105,8 @@ pub struct Application {
 
 impl Read for Application {
     fn read(f: &Fields<'_>) -> Result<Self, ReadError> {
-        let Applied {
-            application_id,
-            ticket,
-        } = Applied::read(f)?;
-        Ok(Self {
-            application_id,
-            ticket,
-        })
+        let Applied { application_id, ticket } = Applied::read(f)?;
+        Ok(Self { application_id, ticket })
     }
 }
 
@@ -230,15 +222,8 @@ impl Serialize for Update {
             server_info: Info<'a>,
             fields: Vec<&'static str>,
         }
-        let server_info = Info {
-            server_id: &self.server_id,
-            changes: &self.changes,
-        };
-        Body {
-            server_info,
-            fields: self.fields(),
-        }
-        .serialize(s)
+        let server_info = Info { server_id: &self.server_id, changes: &self.changes };
+        Body { server_info, fields: self.fields() }.serialize(s)
     }
 }
 
@@ -267,13 +252,9 @@ impl Read for Update {
                 };
                 *slot = Some(inner.text(name, NAME_MAX)?.to_owned());
             }
-            Ok(Self {
-                server_id: inner.optional_id("serverId")?,
-                changes,
-            })
+            Ok(Self { server_id: inner.optional_id("serverId")?, changes })
         };
-        f.optional_object("serverInfo", read)?
-            .ok_or_else(|| f.missing("serverInfo"))
+        f.optional_object("serverInfo", read)?.ok_or_else(|| f.missing("serverInfo"))
     }
 }
 
@@ -286,9 +267,7 @@ pub struct Deregister {
 
 impl Read for Deregister {
     fn read(f: &Fields<'_>) -> Result<Self, ReadError> {
-        Ok(Self {
-            reason: f.prose("reason", REMARK_MAX)?.to_owned(),
-        })
+        Ok(Self { reason: f.prose("reason", REMARK_MAX)?.to_owned() })
     }
 }
 
@@ -301,9 +280,7 @@ pub struct Renew {
 
 impl Read for Renew {
     fn read(f: &Fields<'_>) -> Result<Self, ReadError> {
-        Ok(Self {
-            csr: f.prose("csr", PEM_MAX)?.to_owned(),
-        })
+        Ok(Self { csr: f.prose("csr", PEM_MAX)?.to_owned() })
     }
 }
 
@@ -316,8 +293,6 @@ pub struct Renewed {
 
 impl Read for Renewed {
     fn read(f: &Fields<'_>) -> Result<Self, ReadError> {
-        Ok(Self {
-            certificate: f.prose("certificate", PEM_MAX)?.to_owned(),
-        })
+        Ok(Self { certificate: f.prose("certificate", PEM_MAX)?.to_owned() })
     }
 }

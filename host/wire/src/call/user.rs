@@ -55,9 +55,7 @@ impl Read for Found {
         Ok(Self {
             pages: f.optional_int("pages")?.unwrap_or(0),
             page: f.optional_int("page")?.unwrap_or(0),
-            user_infos: f
-                .optional_list("userInfos", |item| item.record())?
-                .unwrap_or_default(),
+            user_infos: f.optional_list("userInfos", |item| item.record())?.unwrap_or_default(),
         })
     }
 }
@@ -102,11 +100,7 @@ pub struct Respond {
 
 impl Read for Respond {
     fn read(f: &Fields<'_>) -> Result<Self, ReadError> {
-        Ok(Self {
-            user_id: f.id("userID")?,
-            is_agree: YesNo::read(f, "isAgree")?,
-            user_info: f.record("userInfo")?,
-        })
+        Ok(Self { user_id: f.id("userID")?, is_agree: YesNo::read(f, "isAgree")?, user_info: f.record("userInfo")? })
     }
 }
 
@@ -123,10 +117,7 @@ pub struct Delete {
 
 impl Read for Delete {
     fn read(f: &Fields<'_>) -> Result<Self, ReadError> {
-        Ok(Self {
-            user_id: f.id("userID")?,
-            requester_id: f.id("requesterID")?,
-        })
+        Ok(Self { user_id: f.id("userID")?, requester_id: f.id("requesterID")? })
     }
 }
 
@@ -147,9 +138,7 @@ impl Details {
 
 impl Read for Details {
     fn read(f: &Fields<'_>) -> Result<Self, ReadError> {
-        Ok(Self {
-            user_id: f.id("userID")?,
-        })
+        Ok(Self { user_id: f.id("userID")? })
     }
 }
 
@@ -163,9 +152,7 @@ pub struct DetailsAnswer {
 
 impl Read for DetailsAnswer {
     fn read(f: &Fields<'_>) -> Result<Self, ReadError> {
-        Ok(Self {
-            user_info: f.optional_record("userInfo")?,
-        })
+        Ok(Self { user_info: f.optional_record("userInfo")? })
     }
 }
 
@@ -188,10 +175,7 @@ impl IsFriend {
 
 impl Read for IsFriend {
     fn read(f: &Fields<'_>) -> Result<Self, ReadError> {
-        Ok(Self {
-            user_id: f.id("userID")?,
-            self_id: f.id("selfID")?,
-        })
+        Ok(Self { user_id: f.id("userID")?, self_id: f.id("selfID")? })
     }
 }
 
@@ -205,8 +189,6 @@ pub struct IsFriendAnswer {
 
 impl Read for IsFriendAnswer {
     fn read(f: &Fields<'_>) -> Result<Self, ReadError> {
-        Ok(Self {
-            is_friend: YesNo::read(f, "isFriend")?,
-        })
+        Ok(Self { is_friend: YesNo::read(f, "isFriend")? })
     }
 }
