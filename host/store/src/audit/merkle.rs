@@ -1,0 +1,87 @@
+//! RFC 6962 hashing (SHA-256), and the compact range that is all an appender needs to know of the tree.
+
+use aws_lc_rs::digest::{self, SHA256};
+
+/// A SHA-256 hash.
+pub type Hash = [u8; 32];
+
+fn sha256(parts: &[&[u8]]) -> Hash {
+    let mut context = digest::Context::new(&SHA256);
+    for part in parts {
+        context.update(part);
+    }
+    let mut out = [0; 32];
+    out.copy_from_slice(context.finish().as_ref());
+    out
+}
+
+/// The log's entry for a record: a commitment that tells nothing once salt and record are erased.
+pub(crate) fn commitment(salt: &[u8; 16], record: &[u8]) -> Hash {
+    sha256(&[salt, record])
+}
+
+/// Hash of a leaf whose entry is `entry` (RFC 6962 §2.1).
+pub(crate) fn leaf(entry: &[u8]) -> Hash {
+    sha256(&[&[0], entry])
+}
+
+/// Hash of an inner node.
+pub(crate) fn node(left: &Hash, right: &Hash) -> Hash {
+    sha256(&[&[1], left, right])
+}
+
+/// Root of a perfect subtree of `hashes`, whose number is a power of two.
+pub(crate) fn perfect(hashes: &[Hash]) -> Hash {
+    let mut level = hashes.to_vec();
+    while level.len() > 1 {
+        level = level.chunks(2).map(|pair| node(&pair[0], &pair[pair.len() - 1])).collect();
+    }
+    level.first().copied().unwrap_or_else(|| sha256(&[]))
+}
+
+/// Size and roots of the perfect subtrees, largest first: enough to append and to know the root.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Frontier {
+    size: u64,
+    nodes: Vec<Hash>,
+}
+
+impl Frontier {
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
+    pub(crate) fn push(&mut self, leaf: Hash) {
+        let (mut hash, mut rest) = (leaf, self.size);
+        while rest & 1 == 1 {
+            if let Some(left) = self.nodes.pop() {
+                hash = node(&left, &hash);
+            }
+            rest >>= 1;
+        }
+        self.nodes.push(hash);
+        self.size += 1;
+    }
+
+    pub(crate) fn root(&self) -> Hash {
+        let mut nodes = self.nodes.iter().rev();
+        let Some(last) = nodes.next() else { return sha256(&[]) };
+        nodes.fold(*last, |right, left| node(left, &right))
+    }
+
+    /// Size (u64), then the subtrees' roots.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(8 + 32 * self.nodes.len());
+        out.extend_from_slice(&self.size.to_be_bytes());
+        out.extend(self.nodes.iter().flatten());
+        out
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Frontier> {
+        let (size, rest) = bytes.split_first_chunk::<8>()?;
+        let size = u64::from_be_bytes(*size);
+        let (nodes, tail) = rest.as_chunks::<32>();
+        let whole = tail.is_empty() && nodes.len() == size.count_ones() as usize;
+        whole.then(|| Frontier { size, nodes: nodes.to_vec() })
+    }
+}

@@ -1,0 +1,119 @@
+//! What is made at the first start and checked at every other: folder, format, name, data keys.
+
+use std::{fs, os::unix::fs::DirBuilderExt, path::Path};
+
+use redb::{Database, ReadableTable};
+
+use crate::{
+    KeyRing, StoreError, Table,
+    audit::Frontier,
+    engine::{Bytes, KV},
+    keyring::Secret,
+    random::Random,
+    seal::{DataKey, Seals},
+    table::{AUDIT_PENDING, AUDIT_STATE, DATA_KEYS, LETTERS, META},
+    tx::Counters,
+    view::fetch,
+    writer::{SEALS_STEP, seals_key},
+};
+
+const FORMAT: u32 = 1;
+/// The number under which the index key lies among the data keys, which count from 1.
+const INDEX_KEY: u32 = 0;
+
+pub(crate) const OWN_SEALED: [Table; 3] = [AUDIT_PENDING, AUDIT_STATE, LETTERS];
+
+/// What the writer starts with.
+pub(crate) struct Opened {
+    pub(crate) seals: Seals,
+    pub(crate) frontier: Frontier,
+    pub(crate) counters: Counters,
+    pub(crate) seals_stored: u64,
+}
+
+pub(crate) fn data_folder(dir: &Path) -> Result<(), StoreError> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(StoreError::io("make the data folder", dir))
+}
+
+type Kv<'t> = redb::Table<'t, Bytes, Bytes>;
+
+pub(crate) fn prepare(db: &Database, path: &Path, database: &str, ring: &KeyRing) -> Result<Opened, StoreError> {
+    let txn = db.begin_write().map_err(StoreError::engine)?;
+    let mut table = txn.open_table(KV).map_err(StoreError::engine)?;
+    identify(&mut table, path, database)?;
+    let (keys, index_key) = data_keys(&mut table, database, ring)?;
+    let seals = Seals::new(database, keys, index_key).ok_or(StoreError::Malformed { what: "the list of data keys" })?;
+    let current = seals.current();
+    let noted = match table.get(&seals_key(current.number)[..])? {
+        Some(value) => number(value.value(), "a counter of seals")?,
+        None => 0,
+    };
+    // Up to one step of seals may have gone unnoted before the last stop.
+    let seals_stored = noted + SEALS_STEP;
+    current.count_from(seals_stored);
+    table.insert(&seals_key(current.number)[..], &seals_stored.to_be_bytes()[..])?;
+    let frontier = match fetch(&table, &seals, AUDIT_STATE, &AUDIT_STATE.key(b"size"))? {
+        Some(state) => Frontier::decode(&state).ok_or(StoreError::Malformed { what: "the audit log's state" })?,
+        None => Frontier::default(),
+    };
+    drop(table);
+    txn.commit().map_err(StoreError::engine)?;
+    Ok(Opened { seals, frontier, counters: Counters::new(), seals_stored })
+}
+
+fn number(value: &[u8], what: &'static str) -> Result<u64, StoreError> {
+    value.try_into().map(u64::from_be_bytes).map_err(|_| StoreError::Malformed { what })
+}
+
+fn identify(table: &mut Kv<'_>, path: &Path, database: &str) -> Result<(), StoreError> {
+    let (format, name) = (META.key(b"format"), META.key(b"database"));
+    let Some(found) = table.get(&format[..])?.map(|v| v.value().to_vec()) else {
+        table.insert(&format[..], &FORMAT.to_be_bytes()[..])?;
+        table.insert(&name[..], database.as_bytes())?;
+        return Ok(());
+    };
+    let found =
+        found.try_into().map(u32::from_be_bytes).map_err(|_| StoreError::Malformed { what: "the format number" })?;
+    if found != FORMAT {
+        return Err(StoreError::Format { path: path.into(), found, known: FORMAT });
+    }
+    let found = table.get(&name[..])?.map(|v| String::from_utf8_lossy(v.value()).into_owned()).unwrap_or_default();
+    if found != database {
+        return Err(StoreError::OtherDatabase { path: path.into(), found, wanted: database.into() });
+    }
+    Ok(())
+}
+
+/// Opens all data keys, makes the first ones, and wraps anew those that an older master key wrapped.
+fn data_keys(table: &mut Kv<'_>, database: &str, ring: &KeyRing) -> Result<(Vec<DataKey>, Secret), StoreError> {
+    let mut stored = Vec::new();
+    for row in table.range::<&[u8]>(&DATA_KEYS.key(&[])[..]..&META.key(&[])[..])? {
+        let (key, wrapped) = row?;
+        let number =
+            key.value()[1..].try_into().map_err(|_| StoreError::Malformed { what: "the number of a data key" })?;
+        stored.push((u32::from_be_bytes(number), wrapped.value().to_vec()));
+    }
+    if stored.is_empty() {
+        let mut random = Random::new();
+        for number in [INDEX_KEY, 1] {
+            let wrapped = DataKey::wrap(ring, database, number, &random.take()?)?;
+            table.insert(&DATA_KEYS.key(&number.to_be_bytes())[..], &wrapped[..])?;
+            stored.push((number, wrapped));
+        }
+    }
+    let mut index_key = None;
+    let mut keys = Vec::new();
+    for (number, wrapped) in stored {
+        let (mut key, secret, current) = DataKey::open(ring, database, number, wrapped)?;
+        if !current {
+            key.wrapped = DataKey::wrap(ring, database, number, &secret)?;
+            table.insert(&DATA_KEYS.key(&number.to_be_bytes())[..], &key.wrapped[..])?;
+        }
+        if number == INDEX_KEY {
+            index_key = Some(secret);
+        } else {
+            keys.push(key);
+        }
+    }
+    Ok((keys, index_key.ok_or(StoreError::Malformed { what: "the list of data keys" })?))
+}
