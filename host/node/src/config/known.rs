@@ -17,18 +17,13 @@ const ALIKE: f64 = 0.5;
 
 impl Known {
     pub(super) fn of(defaults: &Dict) -> Known {
-        let mut known = Known {
-            keys: BTreeMap::new(),
-            sections: Vec::new(),
-        };
+        let mut known = Known { keys: BTreeMap::new(), sections: Vec::new() };
         for (name, value) in defaults {
             match value {
                 Value::Dict(_, section) => {
                     known.sections.push(name.clone());
                     let keys = section.iter();
-                    known
-                        .keys
-                        .extend(keys.map(|(key, v)| (format!("{name}.{key}"), v.clone())));
+                    known.keys.extend(keys.map(|(key, v)| (format!("{name}.{key}"), v.clone())));
                 }
                 plain => {
                     known.keys.insert(name.clone(), plain.clone());
@@ -49,8 +44,7 @@ impl Known {
     /// Whether `key` looks like a misspelt key outside of all sections.
     pub(super) fn resembles_top_level(&self, key: &str) -> bool {
         let top = self.keys.keys().filter(|known| !known.contains('.'));
-        top.into_iter()
-            .any(|known| strsim::normalized_damerau_levenshtein(known, key) >= 0.75)
+        top.into_iter().any(|known| strsim::normalized_damerau_levenshtein(known, key) >= 0.75)
     }
 
     /// Notes every key that is unknown and every value of another type than its default.
@@ -95,26 +89,15 @@ impl Known {
 
     fn unknown(&self, key: String, source: &str) -> Problem {
         let alike = |known: &&String| strsim::normalized_damerau_levenshtein(known, &key);
-        let nearest = self
-            .keys
-            .keys()
-            .max_by(|a, b| alike(a).total_cmp(&alike(b)));
+        let nearest = self.keys.keys().max_by(|a, b| alike(a).total_cmp(&alike(b)));
         let remedy = match nearest.filter(|known| alike(known) >= ALIKE) {
             Some(known) => format!("did you mean `{known}`?"),
-            None => match key
-                .split_once('.')
-                .filter(|(s, _)| self.sections.iter().any(|k| k == s))
-            {
+            None => match key.split_once('.').filter(|(s, _)| self.sections.iter().any(|k| k == s)) {
                 Some((section, _)) => format!("[{section}] knows {}", self.keys_of(section)),
                 None => format!("sections are {}", self.sections.join(", ")),
             },
         };
-        Problem {
-            source: source.to_owned(),
-            what: "is no key of ours".to_owned(),
-            remedy,
-            key,
-        }
+        Problem { source: source.to_owned(), what: "is no key of ours".to_owned(), remedy, key }
     }
 
     fn keys_of(&self, section: &str) -> String {
@@ -130,11 +113,7 @@ pub(super) fn kind_of(value: &Value) -> &'static str {
         Value::String(..) | Value::Char(..) => "text",
         Value::Bool(..) => "true or false",
         Value::Num(_, number) if number.to_i128().is_some() || number.to_u128().is_some() => {
-            if number.to_i128().is_some_and(|n| n < 0) {
-                "a negative number"
-            } else {
-                "number"
-            }
+            if number.to_i128().is_some_and(|n| n < 0) { "a negative number" } else { "number" }
         }
         Value::Num(..) => "a fraction",
         Value::Empty(..) => "nothing",
@@ -171,10 +150,7 @@ fn literal(value: &Value) -> String {
             .or_else(|| number.to_f64().map(|n| n.to_string()))
             .unwrap_or_default(),
         Value::Array(_, items) => {
-            format!(
-                "[{}]",
-                items.iter().map(literal).collect::<Vec<_>>().join(", ")
-            )
+            format!("[{}]", items.iter().map(literal).collect::<Vec<_>>().join(", "))
         }
         Value::Dict(..) | Value::Empty(..) => String::new(),
     }

@@ -123,11 +123,7 @@ fn settle(raw: Raw, layers: &Layers) -> Result<PlatformConfig, ConfigError> {
             api: s.socket("listen.api", &raw.listen.api),
             admin: s.socket("listen.admin", &raw.listen.admin),
         },
-        admin_tokens: s.path_or(
-            "admin.tokens",
-            &raw.admin.tokens,
-            data_dir.join("admin-tokens.json"),
-        ),
+        admin_tokens: s.path_or("admin.tokens", &raw.admin.tokens, data_dir.join("admin-tokens.json")),
         ca: raw.ca,
         registry: raw.registry,
         tls: raw.tls,

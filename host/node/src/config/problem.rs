@@ -20,11 +20,7 @@ impl fmt::Display for Problem {
         if self.key.is_empty() {
             write!(f, "{}: {}; {}", self.source, self.what, self.remedy)
         } else {
-            write!(
-                f,
-                "`{}` ({}) {}; {}",
-                self.key, self.source, self.what, self.remedy
-            )
+            write!(f, "`{}` ({}) {}; {}", self.key, self.source, self.what, self.remedy)
         }
     }
 }
@@ -39,9 +35,7 @@ pub struct ConfigError {
 impl ConfigError {
     /// An error of one problem.
     pub(super) fn one(problem: Problem) -> ConfigError {
-        ConfigError {
-            problems: vec![problem],
-        }
+        ConfigError { problems: vec![problem] }
     }
 }
 

@@ -7,9 +7,7 @@ use isthmus_wire::ServerId;
 use serde::Deserialize;
 
 use super::problem::ConfigError;
-use super::section::{
-    Audit, Client, DefaultAccess, Delivery, Limits, Log, Runtime, StoreTuning, Tls,
-};
+use super::section::{Audit, Client, DefaultAccess, Delivery, Limits, Log, Runtime, StoreTuning, Tls};
 use super::settle::{Settle, check_audit, check_limits, check_store};
 use super::source::{Layers, Sources};
 
@@ -204,11 +202,7 @@ fn settle(raw: Raw, layers: &Layers) -> Result<ServerConfig, ConfigError> {
             refresh_s: s.at_least("platform.refresh_s", raw.platform.refresh_s, 1),
         },
         policy: policy(&mut s, &raw.policy),
-        admin_tokens: s.path_or(
-            "admin.tokens",
-            &raw.admin.tokens,
-            data_dir.join("admin-tokens.json"),
-        ),
+        admin_tokens: s.path_or("admin.tokens", &raw.admin.tokens, data_dir.join("admin-tokens.json")),
         tls: raw.tls,
         client: raw.client,
         delivery: raw.delivery,
@@ -227,11 +221,7 @@ fn settle(raw: Raw, layers: &Layers) -> Result<ServerConfig, ConfigError> {
 fn identity(s: &mut Settle<'_>, raw: RawServer) -> ServerIdentity {
     let id = s.server_id("server.id", &raw.id);
     let or_id = |text: String| {
-        if text.is_empty() {
-            id.to_string()
-        } else {
-            text
-        }
+        if text.is_empty() { id.to_string() } else { text }
     };
     ServerIdentity {
         name: or_id(raw.name),
@@ -249,12 +239,7 @@ fn identity(s: &mut Settle<'_>, raw: RawServer) -> ServerIdentity {
 fn policy(s: &mut Settle<'_>, raw: &RawPolicy) -> PolicySource {
     let dir = s.path("policy.dir", &raw.dir);
     if raw.watch && dir.is_none() {
-        s.wrong(
-            "policy.watch",
-            "true",
-            "there is no folder to watch",
-            "set policy.dir too",
-        );
+        s.wrong("policy.watch", "true", "there is no folder to watch", "set policy.dir too");
     }
     PolicySource {
         dir,
@@ -268,11 +253,7 @@ fn policy(s: &mut Settle<'_>, raw: &RawPolicy) -> PolicySource {
 fn check_ranges(s: &mut Settle<'_>, config: &ServerConfig) {
     let client = &config.client;
     s.at_least("client.token_ttl_s", client.token_ttl_s, 1);
-    s.at_least(
-        "client.refresh_ttl_s",
-        client.refresh_ttl_s,
-        client.token_ttl_s,
-    );
+    s.at_least("client.refresh_ttl_s", client.refresh_ttl_s, client.token_ttl_s);
     s.at_least("client.max_connections", client.max_connections, 1);
     s.at_least("client.push_buffer", client.push_buffer, 1);
     s.at_least("client.ping_s", client.ping_s, 1);
@@ -280,21 +261,9 @@ fn check_ranges(s: &mut Settle<'_>, config: &ServerConfig) {
     let delivery = &config.delivery;
     s.at_least("delivery.expire_s", delivery.expire_s, 1);
     s.at_least("delivery.backoff_min_ms", delivery.backoff_min_ms, 1);
-    s.at_least(
-        "delivery.backoff_max_ms",
-        delivery.backoff_max_ms,
-        delivery.backoff_min_ms,
-    );
-    s.at_least(
-        "delivery.per_peer_in_flight",
-        delivery.per_peer_in_flight,
-        1,
-    );
-    s.at_least(
-        "delivery.request_timeout_ms",
-        delivery.request_timeout_ms,
-        1,
-    );
+    s.at_least("delivery.backoff_max_ms", delivery.backoff_max_ms, delivery.backoff_min_ms);
+    s.at_least("delivery.per_peer_in_flight", delivery.per_peer_in_flight, 1);
+    s.at_least("delivery.request_timeout_ms", delivery.request_timeout_ms, 1);
     check_store(s, &config.store);
     check_audit(s, &config.audit);
     check_limits(s, &config.limits);

@@ -18,21 +18,12 @@ pub(super) struct Settle<'a> {
 
 impl<'a> Settle<'a> {
     pub(super) fn new(layers: &'a Layers) -> Settle<'a> {
-        Settle {
-            layers,
-            problems: Vec::new(),
-        }
+        Settle { layers, problems: Vec::new() }
     }
 
     /// The configuration, if nothing was noted.
     pub(super) fn finish<T>(self, config: T) -> Result<T, ConfigError> {
-        if self.problems.is_empty() {
-            Ok(config)
-        } else {
-            Err(ConfigError {
-                problems: self.problems,
-            })
-        }
+        if self.problems.is_empty() { Ok(config) } else { Err(ConfigError { problems: self.problems }) }
     }
 
     pub(super) fn wrong(&mut self, key: &str, value: impl Display, why: &str, remedy: &str) {
@@ -143,12 +134,7 @@ impl<'a> Settle<'a> {
         if domain.is_empty() {
             self.missing(key);
         } else if domain.len() > 180 || !domain.split('.').all(label) {
-            self.wrong(
-                key,
-                text,
-                "this is no domain name",
-                "write one as `im.example.org`",
-            );
+            self.wrong(key, text, "this is no domain name", "write one as `im.example.org`");
         }
         domain
     }
@@ -182,31 +168,16 @@ impl<'a> Settle<'a> {
         keys
     }
 
-    pub(super) fn at_least<T: PartialOrd + Display + Copy>(
-        &mut self,
-        key: &str,
-        value: T,
-        least: T,
-    ) -> T {
+    pub(super) fn at_least<T: PartialOrd + Display + Copy>(&mut self, key: &str, value: T, least: T) -> T {
         if value < least {
-            self.wrong(
-                key,
-                value,
-                "this is too little",
-                &format!("write {least} or more"),
-            );
+            self.wrong(key, value, "this is too little", &format!("write {least} or more"));
         }
         value
     }
 
     pub(super) fn at_most<T: PartialOrd + Display + Copy>(&mut self, key: &str, value: T, most: T) {
         if value > most {
-            self.wrong(
-                key,
-                value,
-                "this is too much",
-                &format!("write {most} or less"),
-            );
+            self.wrong(key, value, "this is too much", &format!("write {most} or less"));
         }
     }
 }

@@ -31,11 +31,7 @@ impl Sources {
     /// The file and this process's environment.
     #[must_use]
     pub fn of_process(file: Option<PathBuf>) -> Sources {
-        Sources {
-            file,
-            environment: std::env::vars().collect(),
-            flags: Vec::new(),
-        }
+        Sources { file, environment: std::env::vars().collect(), flags: Vec::new() }
     }
 
     /// One value on the highest layer.
@@ -75,11 +71,7 @@ pub(super) struct Layers {
 
 impl Layers {
     /// Merges `defaults`, file, environment and flags.
-    pub(super) fn merge(
-        role: &str,
-        defaults: &str,
-        sources: &Sources,
-    ) -> Result<Layers, ConfigError> {
+    pub(super) fn merge(role: &str, defaults: &str, sources: &Sources) -> Result<Layers, ConfigError> {
         let defaults = defaults_layer(role, defaults)?;
         let known = Known::of(&defaults.values);
         let mut problems = Vec::new();
@@ -88,22 +80,13 @@ impl Layers {
             layers.push(file_layer(path, role)?);
         }
         layers.extend(environment_layers(&known, &sources.environment));
-        layers.extend(
-            sources
-                .flags
-                .iter()
-                .map(|(key, text)| flag_layer(&known, key, text)),
-        );
+        layers.extend(sources.flags.iter().map(|(key, text)| flag_layer(&known, key, text)));
         let mut figment = Figment::from(defaults);
         for layer in layers {
             known.check(&layer.values, &layer.name, &mut problems);
             figment = figment.merge(layer);
         }
-        if problems.is_empty() {
-            Ok(Layers { figment })
-        } else {
-            Err(ConfigError { problems })
-        }
+        if problems.is_empty() { Ok(Layers { figment }) } else { Err(ConfigError { problems }) }
     }
 
     /// The raw configuration.
@@ -123,18 +106,13 @@ impl Layers {
     /// The folder that relative paths of this key count from: its file's, else the working directory.
     pub(super) fn folder_of(&self, key: &str) -> PathBuf {
         let metadata = self.figment.find_metadata(key);
-        let file = metadata
-            .and_then(Metadata::file_path)
-            .and_then(Path::parent);
+        let file = metadata.and_then(|found| found.source.as_ref()?.file_path()?.parent());
         file.map(Path::to_owned).unwrap_or_default()
     }
 }
 
 fn of_figment(error: figment::Error) -> Problem {
-    let source = error
-        .metadata
-        .as_ref()
-        .map_or("not set", |found| found.name.as_ref());
+    let source = error.metadata.as_ref().map_or("not set", |found| found.name.as_ref());
     Problem {
         key: error.path.join("."),
         source: source.to_owned(),
@@ -146,11 +124,7 @@ fn of_figment(error: figment::Error) -> Problem {
 fn defaults_layer(role: &str, text: &str) -> Result<Layer, ConfigError> {
     let name = format!("default of {role}.toml");
     let values = Toml::from_str(text).map_err(|error| broken(&name, &error.to_string()))?;
-    Ok(Layer {
-        name,
-        file: None,
-        values,
-    })
+    Ok(Layer { name, file: None, values })
 }
 
 fn file_layer(path: &Path, role: &str) -> Result<Layer, ConfigError> {
@@ -160,17 +134,11 @@ fn file_layer(path: &Path, role: &str) -> Result<Layer, ConfigError> {
             key: String::new(),
             source: name.clone(),
             what: format!("the file cannot be read ({error})"),
-            remedy: format!(
-                "name an existing file with --config; config/{role}.toml shows every key"
-            ),
+            remedy: format!("name an existing file with --config; config/{role}.toml shows every key"),
         })
     })?;
     let values = Toml::from_str(&text).map_err(|error| broken(&name, &error.to_string()))?;
-    Ok(Layer {
-        name,
-        file: Some(path.to_owned()),
-        values,
-    })
+    Ok(Layer { name, file: Some(path.to_owned()), values })
 }
 
 fn broken(name: &str, error: &str) -> ConfigError {
@@ -183,24 +151,13 @@ fn broken(name: &str, error: &str) -> ConfigError {
 }
 
 /// Variables of this prefix that are not configuration: settings of the command line and of the build.
-const NOT_CONFIGURATION: &[&str] = &[
-    "CONFIG",
-    "URL",
-    "TOKEN",
-    "CA",
-    "PLUGINS",
-    "PASSWORD",
-    "DEMO_DATA",
-];
+const NOT_CONFIGURATION: &[&str] = &["CONFIG", "URL", "TOKEN", "CA", "PLUGINS", "PASSWORD", "DEMO_DATA"];
 
 /// One layer per variable, so that a message can name it.
 ///
 /// A name without a section that is no key at the top is left alone unless it looks like a misspelt one: orchestrators set
 /// variables such as `ISTHMUS_SERVICE_HOST` by themselves.
-fn environment_layers<'a>(
-    known: &'a Known,
-    environment: &'a [(String, String)],
-) -> impl Iterator<Item = Layer> + 'a {
+fn environment_layers<'a>(known: &'a Known, environment: &'a [(String, String)]) -> impl Iterator<Item = Layer> + 'a {
     environment.iter().filter_map(move |(name, text)| {
         let rest = name.strip_prefix(ENVIRONMENT_PREFIX)?;
         let key = rest.to_lowercase().replace("__", ".");
@@ -208,12 +165,7 @@ fn environment_layers<'a>(
         if NOT_CONFIGURATION.contains(&rest) || !ours {
             return None;
         }
-        Some(layer(
-            known,
-            format!("environment variable {name}"),
-            &key,
-            text,
-        ))
+        Some(layer(known, format!("environment variable {name}"), &key, text))
     })
 }
 
@@ -228,11 +180,7 @@ fn layer(known: &Known, name: String, key: &str, text: &str) -> Layer {
     for part in parts.into_iter().rev() {
         value = Value::from(Dict::from([(part.to_owned(), value)]));
     }
-    Layer {
-        name,
-        file: None,
-        values: Dict::from([(first, value)]),
-    }
+    Layer { name, file: None, values: Dict::from([(first, value)]) }
 }
 
 /// Text read as the type that the default has: a mobile number stays text with its zeros, a list may leave its brackets out.
@@ -240,18 +188,12 @@ fn typed(default: Option<&Value>, text: &str) -> Value {
     let plain = || Value::from(text);
     match default {
         Some(Value::Array(..)) if !text.trim_start().starts_with('[') => {
-            let items = text
-                .split(',')
-                .map(str::trim)
-                .filter(|item| !item.is_empty());
+            let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
             Value::from(items.map(Value::from).collect::<Vec<_>>())
         }
         Some(value) if kind_of(value) != "text" => {
             let parsed = Toml::from_str::<Dict>(&format!("value = {text}"));
-            parsed
-                .ok()
-                .and_then(|mut dict| dict.remove("value"))
-                .unwrap_or_else(plain)
+            parsed.ok().and_then(|mut dict| dict.remove("value")).unwrap_or_else(plain)
         }
         _ => plain(),
     }

@@ -1,8 +1,4 @@
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test that cannot go on says so by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so by panicking")]
 
 use super::{ConfigError, PlatformConfig, ServerConfig, Sources};
 
@@ -33,13 +29,7 @@ fn file(text: &str) -> (tempfile::TempDir, Sources) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("server.toml");
     std::fs::write(&path, text).unwrap();
-    (
-        dir,
-        Sources {
-            file: Some(path),
-            ..complete()
-        },
-    )
+    (dir, Sources { file: Some(path), ..complete() })
 }
 
 #[test]
@@ -49,40 +39,24 @@ fn the_documented_files_are_the_defaults() {
     assert_eq!(server.server.name, "north");
     assert_eq!(server.server.address, "https://north.example:7443");
     assert_eq!(server.keyring.to_str(), Some("/srv/north.keyring"));
-    let asked = Sources::default()
-        .set("domain", "IM.example")
-        .set("data_dir", "/srv/platform");
+    let asked = Sources::default().set("domain", "IM.example").set("data_dir", "/srv/platform");
     assert_eq!(PlatformConfig::load(&asked).unwrap().domain, "im.example");
 }
 
 #[test]
 fn flags_stand_above_the_environment_and_that_above_the_file() {
     let (_dir, mut sources) = file("[store]\nqueue = 1\nmax_batch = 1\ncache_mib = 1\n");
-    for (name, value) in [
-        ("ISTHMUS_STORE__QUEUE", "2"),
-        ("ISTHMUS_STORE__MAX_BATCH", "2"),
-    ] {
-        sources
-            .environment
-            .push((name.to_owned(), value.to_owned()));
+    for (name, value) in [("ISTHMUS_STORE__QUEUE", "2"), ("ISTHMUS_STORE__MAX_BATCH", "2")] {
+        sources.environment.push((name.to_owned(), value.to_owned()));
     }
-    let store = ServerConfig::load(&sources.set("store.queue", 3))
-        .unwrap()
-        .store;
+    let store = ServerConfig::load(&sources.set("store.queue", 3)).unwrap().store;
     assert_eq!((store.queue, store.max_batch, store.cache_mib), (3, 2, 1));
 }
 
 #[test]
 fn an_unknown_key_is_refused_naming_the_nearest_known_one_and_its_file() {
     let (_dir, sources) = file("[stroe]\nqueue = 1\n");
-    check(
-        sources,
-        &[
-            "`stroe.queue`",
-            "server.toml",
-            "did you mean `store.queue`?",
-        ],
-    );
+    check(sources, &["`stroe.queue`", "server.toml", "did you mean `store.queue`?"]);
     let (_dir, sources) = file("[limits]\nfoo = 1\n");
     check(sources, &["`limits.foo`", "max_body_kib"]);
     let (_dir, sources) = file("data_dri = \"x\"\n");
@@ -96,10 +70,7 @@ fn an_unknown_variable_is_refused_and_one_of_an_orchestrator_left_alone() {
         sources.environment.push((name.to_owned(), "7".to_owned()));
         sources
     };
-    check(
-        variable("ISTHMUS_STORE__QUEU"),
-        &["ISTHMUS_STORE__QUEU", "`store.queue`"],
-    );
+    check(variable("ISTHMUS_STORE__QUEU"), &["ISTHMUS_STORE__QUEU", "`store.queue`"]);
     check(variable("ISTHMUS_DATADIR"), &["did you mean `data_dir`?"]);
     assert!(ServerConfig::load(&variable("ISTHMUS_SERVICE_HOST")).is_ok());
 }
@@ -107,28 +78,10 @@ fn an_unknown_variable_is_refused_and_one_of_an_orchestrator_left_alone() {
 #[test]
 fn a_wrong_type_names_key_value_source_and_remedy() {
     let (_dir, sources) = file("[store]\nqueue = \"many\"\n");
-    check(
-        sources,
-        &[
-            "`store.queue`",
-            "server.toml",
-            "\"many\"",
-            "a whole number",
-            "= 4096",
-        ],
-    );
-    check(
-        complete().set("store.queue", "-3"),
-        &["-3", "flag --set store.queue=-3"],
-    );
-    check(
-        complete().set("tls.allow_tls12", "maybe"),
-        &["true or false"],
-    );
-    check(
-        complete().set("log.format", "xml"),
-        &["`log.format`", "xml"],
-    );
+    check(sources, &["`store.queue`", "server.toml", "\"many\"", "a whole number", "= 4096"]);
+    check(complete().set("store.queue", "-3"), &["-3", "flag --set store.queue=-3"]);
+    check(complete().set("tls.allow_tls12", "maybe"), &["true or false"]);
+    check(complete().set("log.format", "xml"), &["`log.format`", "xml"]);
     let (_dir, sources) = file("store = 3\n");
     check(sources, &["`store`", "it is a section", "[store]"]);
 }
@@ -136,16 +89,8 @@ fn a_wrong_type_names_key_value_source_and_remedy() {
 #[test]
 fn all_problems_are_told_at_once() {
     check(
-        Sources::default()
-            .set("audit.retention_days", 30)
-            .set("listen.client", "8443"),
-        &[
-            "`server.id`",
-            "`platform.url`",
-            "`data_dir`",
-            "183 or more",
-            "`listen.client`",
-        ],
+        Sources::default().set("audit.retention_days", 30).set("listen.client", "8443"),
+        &["`server.id`", "`platform.url`", "`data_dir`", "183 or more", "`listen.client`"],
     );
 }
 
@@ -159,10 +104,7 @@ fn a_mobile_number_keeps_its_zeros_and_a_list_needs_no_brackets() {
 
 #[test]
 fn keys_inside_the_data_folder_are_refused() {
-    check(
-        complete().set("keyring", "/srv/north/keys"),
-        &["`keyring`", "outside of data_dir"],
-    );
+    check(complete().set("keyring", "/srv/north/keys"), &["`keyring`", "outside of data_dir"]);
 }
 
 #[test]
@@ -176,10 +118,7 @@ fn relative_paths_count_from_the_folder_of_their_file() {
 
 #[test]
 fn a_missing_file_and_broken_toml_say_so() {
-    let missing = Sources {
-        file: Some("/nowhere/server.toml".into()),
-        ..complete()
-    };
+    let missing = Sources { file: Some("/nowhere/server.toml".into()), ..complete() };
     check(missing, &["/nowhere/server.toml", "--config"]);
     let (_dir, sources) = file("[store\n");
     check(sources, &["server.toml", "not TOML", "line 1"]);
