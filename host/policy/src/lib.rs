@@ -1,1 +1,22 @@
-//! placeholder
+//! The policy sandbox: load, verify, prepare, run and swap the operator's WebAssembly plugins.
+//!
+//! T/CIIA 003—2019 §6.2 b–d: access policy, content policy and audit policy are the operator's
+//! own; this crate runs them and never trusts them.
+
+mod bindings;
+mod bundle;
+mod call;
+mod generation;
+mod outcome;
+mod policy;
+mod report;
+mod services;
+mod session;
+
+pub use bundle::diagnostic::{Diagnostic, Diagnostics, Level};
+pub use call::{Body, Call, Direction, Event, Item, Peer};
+pub use outcome::{AccessOutcome, AuditOutcome, ContentOutcome, Reason, Severity, Step, Verdict};
+pub use policy::{ActivateError, BundleSource, Policy, PolicyError, PolicyOptions, TrustedKey};
+pub use report::{Activation, CheckReport, CheckedPlugin, HistoryEntry, PluginStats, Shown, ShownPlugin, TIME_BUCKETS};
+pub use services::{NoServices, Services};
+pub use session::Session;

@@ -1,0 +1,3 @@
+//! Bundles: a folder with `policy.toml`, its components and its lists.
+
+pub(crate) mod diagnostic;
