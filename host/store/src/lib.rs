@@ -26,7 +26,7 @@ mod writer;
 pub use error::{StoreError, WriteError};
 pub use keyring::{KeyRing, KeyRingError};
 pub use stats::Stats;
-pub use store::{Options, Scrubbed, Store};
+pub use store::{Options, Pending, Scrubbed, Store};
 pub use table::Table;
 pub use tx::Tx;
 pub use view::{Reader, Row, View};

@@ -188,12 +188,32 @@ impl Store {
         T: Send + 'static,
         E: Send + 'static,
     {
-        let (message, answer) = waiting(rule);
+        self.submit(rule, |_| ()).await?.done().await
+    }
+
+    /// Queues a rule, in the order of the calls, and leaves the waiting for its commit to [`Pending::done`]: so one caller
+    /// may have many rules under way and keep their order.
+    ///
+    /// `then` gets what the rule answered, after the commit, on the writer thread: what follows commits is told in their
+    /// order. It must be as brief as a rule. It is not called for a rule that refuses or fails.
+    ///
+    /// # Errors
+    /// If the store is overloaded, closed or failed.
+    pub async fn submit<T, E>(
+        &self,
+        rule: impl FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+        then: impl FnOnce(&T) + Send + 'static,
+    ) -> Result<Pending<T, E>, StoreError>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+    {
+        let (message, answer) = waiting(rule, then);
         if let Err(message) = self.try_send(message)? {
             let place = tokio::time::timeout(self.inner.write_wait, self.inner.queue.reserve());
             place.await.map_err(|_| StoreError::Overloaded)?.map_err(|_| StoreError::Closed)?.send(message);
         }
-        answer.await.unwrap_or(Err(StoreError::Closed.into()))
+        Ok(Pending { answer })
     }
 
     /// [`Store::write`] for threads outside of async code.
@@ -208,7 +228,7 @@ impl Store {
         T: Send + 'static,
         E: Send + 'static,
     {
-        let (message, answer) = waiting(rule);
+        let (message, answer) = waiting(rule, |_| ());
         self.send_blocking(message)?;
         wait(answer).unwrap_or(Err(StoreError::Closed.into()))
     }
@@ -378,13 +398,31 @@ impl Drop for Inner {
 
 type Answered<T, E> = oneshot::Receiver<Result<T, WriteError<E>>>;
 
-fn waiting<T, E>(rule: impl FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static) -> (Message, Answered<T, E>)
+/// A rule in the queue.
+pub struct Pending<T, E> {
+    answer: Answered<T, E>,
+}
+
+impl<T, E> Pending<T, E> {
+    /// Waits for the commit. The rule stands even if nobody waits.
+    ///
+    /// # Errors
+    /// As [`Store::write`].
+    pub async fn done(self) -> Result<T, WriteError<E>> {
+        self.answer.await.unwrap_or(Err(StoreError::Closed.into()))
+    }
+}
+
+fn waiting<T, E>(
+    rule: impl FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    then: impl FnOnce(&T) + Send + 'static,
+) -> (Message, Answered<T, E>)
 where
     T: Send + 'static,
     E: Send + 'static,
 {
     let (reply, answer) = oneshot::channel();
-    (Message::Rule(Box::new(Waiting { rule: Some(rule), outcome: None, reply })), answer)
+    (Message::Rule(Box::new(Waiting { rule: Some(rule), then, outcome: None, reply })), answer)
 }
 
 fn view(db: &Database, seals: &Arc<Seals>) -> Result<View, StoreError> {

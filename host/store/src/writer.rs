@@ -43,16 +43,19 @@ pub(crate) enum Message {
     Stop,
 }
 
-pub(crate) struct Waiting<T, E, F> {
+pub(crate) struct Waiting<T, E, F, N> {
     pub(crate) rule: Option<F>,
+    /// Told of the outcome after the commit, in the order of the rules.
+    pub(crate) then: N,
     pub(crate) outcome: Option<Answer<T, E>>,
     pub(crate) reply: oneshot::Sender<Answer<T, E>>,
 }
 
-impl<T, E, F> Job for Waiting<T, E, F>
+impl<T, E, F, N> Job for Waiting<T, E, F, N>
 where
     T: Send,
     E: Send,
+    N: FnOnce(&T) + Send,
     F: FnOnce(&mut Tx<'_>) -> Result<T, E> + Send,
 {
     fn run(&mut self, tx: &mut Tx<'_>) -> Ended {
@@ -78,6 +81,12 @@ where
             Some(fault) => Err(fault.into()),
             None => self.outcome.unwrap_or(Err(StoreError::Closed.into())),
         };
+        if let Ok(value) = &answer {
+            let then = AssertUnwindSafe(|| (self.then)(value));
+            if let Err(payload) = catch_unwind(then) {
+                tracing::error!(panic = panic_text(&*payload), "what follows a commit panicked");
+            }
+        }
         // The caller may have gone; the rule stands all the same.
         let _ = self.reply.send(answer);
     }
