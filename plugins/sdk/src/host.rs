@@ -1,0 +1,99 @@
+//! The host's capabilities. A plugin's component imports only those that it calls; each must be
+//! granted in the bundle. Outside WebAssembly, [`crate::testing`] answers.
+
+#[cfg(target_arch = "wasm32")]
+use crate::bindings::imports::isthmus::policy as answering;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::testing::answering;
+
+/// Messages to the operator's log (grant `log`). Bounded in number and size per call.
+pub mod log {
+    use super::answering;
+    use crate::Level;
+
+    /// Writes one line.
+    pub fn write(level: Level, message: &str) {
+        answering::log::write(level, message);
+    }
+
+    /// Lets a panic say in the operator's log what and where it was. Call it first in `init`;
+    /// without it the host only sees that the plugin trapped.
+    pub fn panics() {
+        std::panic::set_hook(Box::new(|panic| write(Level::Error, &panic.to_string())));
+    }
+}
+
+/// Time (grant `clock`).
+pub mod clock {
+    use super::answering;
+
+    /// Milliseconds since 1970 UTC. Asked in `init` it says when the snapshot was taken.
+    pub fn now_ms() -> u64 {
+        answering::clock::now_ms()
+    }
+}
+
+/// Named lists of the bundle, `lists/NAME.txt` (grant `lists`).
+pub mod lists {
+    use super::answering;
+
+    /// Whether the list holds exactly this entry. False for an unknown list.
+    pub fn contains(name: &str, entry: &str) -> bool {
+        answering::lists::contains(name, entry)
+    }
+
+    /// All entries in the file's order, none for an unknown list. Meant for `init`.
+    pub fn entries(name: &str) -> Vec<String> {
+        answering::lists::entries(name)
+    }
+}
+
+/// What the host knows of users and servers (grant `directory`). `None`: not known here.
+pub mod directory {
+    use super::answering;
+
+    /// Whether two users are friends.
+    pub fn is_friend(user: &str, other: &str) -> Option<bool> {
+        answering::directory::is_friend(user, other)
+    }
+
+    /// Whether two users are in one group.
+    pub fn same_group(user: &str, other: &str) -> Option<bool> {
+        answering::directory::same_group(user, other)
+    }
+
+    /// `area` of a server's registration.
+    pub fn server_area(server: &str) -> Option<String> {
+        answering::directory::server_area(server)
+    }
+
+    /// A named attribute of a user.
+    pub fn user_attribute(user: &str, name: &str) -> Option<String> {
+        answering::directory::user_attribute(user, name)
+    }
+}
+
+/// Counters that the host owns; they survive a swap of the policy (grant `counters`).
+pub mod counters {
+    use super::answering;
+
+    /// Adds over a sliding window of milliseconds and returns the new sum.
+    pub fn add(key: &str, amount: u32, window_ms: u32) -> u64 {
+        answering::counters::add(key, amount, window_ms)
+    }
+
+    /// The sum over the window, unchanged.
+    pub fn sum(key: &str, window_ms: u32) -> u64 {
+        answering::counters::sum(key, window_ms)
+    }
+}
+
+/// Figures of the plugin's own on the server's `/metrics` (grant `metrics`).
+pub mod metrics {
+    use super::answering;
+
+    /// Adds to a counter.
+    pub fn count(name: &str, amount: u64) {
+        answering::metrics::count(name, amount);
+    }
+}

@@ -1,0 +1,121 @@
+//! Names with `*` for any number of characters, as many as an operator likes.
+
+use std::collections::HashSet;
+
+/// A set of patterns. Letters are compared without regard to case (R13: IDs that differ only in
+/// case are one ID); `*` stands for any number of characters, none included. Plain names are
+/// looked up at once, however many there are; patterns with `*` are tried one by one.
+#[derive(Clone, Debug, Default)]
+pub struct Patterns {
+    names: HashSet<Box<str>>,
+    wild: Vec<Box<str>>,
+    all: bool,
+}
+
+impl Patterns {
+    /// Whether any pattern fits.
+    pub fn matches(&self, name: &str) -> bool {
+        if self.all {
+            return true;
+        }
+        let lower;
+        let name = if name.chars().any(|c| c.is_uppercase()) {
+            lower = name.to_lowercase();
+            &lower
+        } else {
+            name
+        };
+        self.names.contains(name) || self.wild.iter().any(|pattern| fits(pattern, name))
+    }
+
+    /// Whether there is no pattern at all: then nothing matches.
+    pub fn is_empty(&self) -> bool {
+        !self.all && self.names.is_empty() && self.wild.is_empty()
+    }
+}
+
+impl<S: AsRef<str>> FromIterator<S> for Patterns {
+    fn from_iter<I: IntoIterator<Item = S>>(patterns: I) -> Self {
+        let mut set = Self::default();
+        for pattern in patterns {
+            let pattern = pattern.as_ref().trim().to_lowercase();
+            if pattern == "*" {
+                set.all = true;
+            } else if pattern.contains('*') {
+                set.wild.push(pattern.into());
+            } else {
+                set.names.insert(pattern.into());
+            }
+        }
+        set
+    }
+}
+
+/// Each part between two `*` is looked for as early as possible, the last at the end.
+fn fits(pattern: &str, name: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = name.strip_prefix(first) else {
+        return false;
+    };
+    let Some(last) = parts.next_back() else {
+        return rest.is_empty();
+    };
+    for part in parts {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_number_of_characters() {
+        let cases = [
+            ("north", "north", true),
+            ("north", "NORTH", true),
+            ("North", "north", true),
+            ("north", "northern", false),
+            ("north", "", false),
+            ("n*", "north", true),
+            ("n*", "n", true),
+            ("n*", "south", false),
+            ("*h", "north", true),
+            ("*h", "north1", false),
+            ("n*t*", "north", true),
+            ("n*h*h", "north", false),
+            ("n*th*th", "north-th", true),
+            ("a*a", "a", false),
+            ("*", "anything", true),
+            ("*", "", true),
+            ("**", "", true),
+            ("*@north", "alice@north", true),
+            ("王*", "王芳@north", true),
+            ("", "", true),
+            ("", "x", false),
+            (" north ", "north", true),
+        ];
+        for (pattern, name, expected) in cases {
+            let found = Patterns::from_iter([pattern]).matches(name);
+            assert_eq!(found, expected, "{pattern} against {name}");
+        }
+    }
+
+    #[test]
+    fn no_pattern_matches_nothing() {
+        let none = Patterns::default();
+        assert!(none.is_empty());
+        assert!(!none.matches("north") && !none.matches(""));
+    }
+
+    #[test]
+    fn one_fitting_pattern_of_many_is_enough() {
+        let patterns: Patterns = ["a", "b*", "c"].into_iter().collect();
+        assert!(patterns.matches("bee") && patterns.matches("c") && !patterns.matches("d"));
+    }
+}
