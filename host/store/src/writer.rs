@@ -34,6 +34,48 @@ pub(crate) enum Ended {
 pub(crate) trait Job: Send {
     fn run(&mut self, tx: &mut Tx<'_>) -> Ended;
     /// After the commit, or with the reason why there was none.
+    fn answer(self: Box<Self>, failed: Option<StoreError>);
+}
+
+pub(crate) enum Message {
+    Rule(Box<dyn Job>),
+    Rotate(oneshot::Sender<Result<u32, StoreError>>),
+    Stop,
+}
+
+pub(crate) struct Waiting<T, E, F, N> {
+    pub(crate) rule: Option<F>,
+    /// Told of the outcome after the commit, in the order of the rules.
+    pub(crate) then: N,
+    pub(crate) outcome: Option<Answer<T, E>>,
+    pub(crate) reply: oneshot::Sender<Answer<T, E>>,
+}
+
+impl<T, E, F, N> Job for Waiting<T, E, F, N>
+where
+    T: Send,
+    E: Send,
+    N: FnOnce(&T) + Send,
+    F: FnOnce(&mut Tx<'_>) -> Result<T, E> + Send,
+{
+    fn run(&mut self, tx: &mut Tx<'_>) -> Ended {
+        let Some(rule) = self.rule.take() else { return Ended::Refused };
+        match catch_unwind(AssertUnwindSafe(|| rule(tx))) {
+            Ok(Ok(value)) => {
+                self.outcome = Some(Ok(value));
+                Ended::Kept
+            }
+            Ok(Err(refusal)) => {
+                self.outcome = Some(Err(WriteError::Refused(refusal)));
+                Ended::Refused
+            }
+            Err(payload) => {
+                self.outcome = Some(Err(StoreError::Panicked(panic_text(&*payload)).into()));
+                Ended::Panicked
+            }
+        }
+    }
+
     fn answer(self: Box<Self>, failed: Option<StoreError>) {
         let Waiting { then, outcome, reply, .. } = *self;
         let answer = match failed {
