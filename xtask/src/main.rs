@@ -1,1 +1,60 @@
-fn main() {}
+//! The project's own commands: `cargo xtask help` lists them.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool speaks on its standard streams")]
+
+mod demo;
+mod gate;
+mod plugins;
+mod shell;
+mod toolchain;
+mod tools;
+
+use std::process::ExitCode;
+
+use shell::Outcome;
+
+const HELP: &str = "\
+The project's own commands.
+
+Usage: cargo xtask COMMAND
+
+  plugins          build the plugins into target/plugins, once per change
+  demo [ARGS…]     build everything and run `isthmus demo ARGS…` (try `cargo xtask demo --help`);
+                   with --release as the first argument, optimised
+  test             the gate: formats, lints, documentation, licences, fuzzing, benches, all tests
+  bench [ARGS…]    the benches, measured; ARGS go to criterion
+  help             this text
+
+Environment:
+  ISTHMUS_WASM_TOOLCHAIN   rustup or debian: take this WebAssembly toolchain and no other
+";
+
+fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    let command = args.next();
+    let rest: Vec<String> = args.collect();
+    match carry_out(command.as_deref(), &rest) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("xtask: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn carry_out(command: Option<&str>, rest: &[String]) -> Outcome {
+    match (command, rest) {
+        (Some("plugins"), []) => plugins::build(),
+        (Some("demo"), args) => demo::run(args),
+        (Some("test"), []) => gate::test(),
+        (Some("bench"), args) => gate::bench(args),
+        (None | Some("help" | "--help" | "-h"), _) => {
+            print!("{HELP}");
+            Ok(())
+        }
+        (Some("plugins" | "test"), [unknown, ..]) => {
+            Err(format!("what is `{unknown}`? This command takes no arguments").into())
+        }
+        (Some(unknown), _) => Err(format!("there is no command `{unknown}`\n\n{HELP}").into()),
+    }
+}

@@ -1,0 +1,133 @@
+//! Builds the plugins: core modules by cargo, components by `wit-component`. What comes out
+//! depends on the sources, the interface and the compiler; while these stay, nothing is built.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use wit_component::ComponentEncoder;
+
+use crate::shell::{Outcome, at, output, root, run, target};
+use crate::toolchain::{self, TARGET};
+
+/// To be raised when this file makes other components of the same modules.
+const RECIPE: &str = "isthmus plugins, recipe 1";
+
+/// One guest: where its module is found and where its component goes.
+struct Guest {
+    module: PathBuf,
+    component: PathBuf,
+}
+
+/// Builds all plugins into `target/plugins`, the hostile ones into `target/plugins/hostile`.
+pub(crate) fn build() -> Outcome {
+    let guests = guests()?;
+    let stamp = target().join("plugins/.built-from");
+    let sources = fingerprint()?;
+    let built = fs::read_to_string(&stamp).is_ok_and(|was| was == sources);
+    if built && guests.iter().all(|guest| guest.component.is_file()) {
+        println!("plugins: unchanged since they were built");
+        return Ok(());
+    }
+    let toolchain = toolchain::provide()?;
+    let mut build = toolchain.build();
+    build.current_dir(root().join("plugins")).arg("--target-dir").arg(modules());
+    run(&mut build)?;
+    for guest in &guests {
+        componentize(guest)?;
+    }
+    fs::write(&stamp, sources).map_err(at(&stamp))
+}
+
+fn modules() -> PathBuf {
+    target().join("plugins-build")
+}
+
+fn guests() -> Outcome<Vec<Guest>> {
+    let plugins = root().join("plugins");
+    let out = target().join("plugins");
+    let mut guests = Vec::new();
+    for name in packages(&plugins)?.into_iter().filter(|name| name != "sdk") {
+        guests.push(guest(&name, &out.join(&name)));
+    }
+    for name in packages(&plugins.join("hostile"))? {
+        guests.push(guest(&format!("hostile-{name}"), &out.join("hostile").join(&name)));
+    }
+    Ok(guests)
+}
+
+fn guest(package: &str, out: &Path) -> Guest {
+    let file = format!("{}.wasm", package.replace('-', "_"));
+    Guest { module: modules().join(TARGET).join("release").join(file), component: out.with_extension("wasm") }
+}
+
+/// Names of the folders that hold a package.
+fn packages(folder: &Path) -> Outcome<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).map_err(at(folder))? {
+        let entry = entry.map_err(at(folder))?;
+        if entry.path().join("Cargo.toml").is_file() {
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// The component is written beside its place and renamed: nobody ever reads half of one.
+fn componentize(guest: &Guest) -> Outcome {
+    let module = fs::read(&guest.module).map_err(at(&guest.module))?;
+    let named = |wrong: &dyn std::fmt::Debug| format!("{}: {wrong:?}", guest.module.display());
+    let component = ComponentEncoder::default()
+        .validate(true)
+        .module(&module)
+        .and_then(|encoder| encoder.encode())
+        .map_err(|wrong| named(&wrong))?;
+    let folder = guest.component.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder).map_err(at(folder))?;
+    let unfinished = guest.component.with_extension(format!("wasm.{}", std::process::id()));
+    fs::write(&unfinished, &component).map_err(at(&unfinished))?;
+    fs::rename(&unfinished, &guest.component).map_err(at(&guest.component))?;
+    let shown = guest.component.strip_prefix(root()).unwrap_or(&guest.component);
+    println!("{}: {} KiB", shown.display(), component.len() / 1024);
+    Ok(())
+}
+
+/// A hash of all that the components are made of.
+fn fingerprint() -> Outcome<String> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(RECIPE.as_bytes());
+    let compiler = output(Command::new("rustc").arg("-vV").current_dir(root()));
+    hasher.update(compiler.unwrap_or_default().as_bytes());
+    let wanted = std::env::var("ISTHMUS_WASM_TOOLCHAIN").unwrap_or_default();
+    hasher.update(wanted.as_bytes());
+    for folder in ["plugins", "wit"] {
+        let mut files = Vec::new();
+        collect(&root().join(folder), &mut files)?;
+        files.sort();
+        for file in files {
+            let content = fs::read(&file).map_err(at(&file))?;
+            let name = file.strip_prefix(root()).unwrap_or(&file);
+            hasher.update(name.to_string_lossy().as_bytes());
+            hasher.update(&(content.len() as u64).to_le_bytes());
+            hasher.update(&content);
+        }
+    }
+    Ok(hasher.finalize().to_hex().to_string())
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Outcome {
+    for entry in fs::read_dir(folder).map_err(at(folder))? {
+        let entry = entry.and_then(|entry| Ok((entry.path(), entry.file_type()?)));
+        let (path, kind): (PathBuf, fs::FileType) = entry.map_err(|wrong: io::Error| at(folder)(wrong))?;
+        if kind.is_dir() {
+            if path.file_name().is_none_or(|name| name != "target") {
+                collect(&path, files)?;
+            }
+        } else {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
