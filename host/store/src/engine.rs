@@ -41,6 +41,7 @@ pub(crate) fn open(path: &Path, cache_bytes: usize, check: bool) -> Result<Datab
         .map_err(|error| open_error(path, error))
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the engine's list of errors is open")]
 pub(crate) fn open_error(path: &Path, error: DatabaseError) -> StoreError {
     let path = path.to_owned();
     match error {

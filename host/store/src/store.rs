@@ -108,6 +108,7 @@ struct Inner {
     seals: Arc<Seals>,
     ring: Arc<KeyRing>,
     export: Mutex<Export>,
+    audit_dir: PathBuf,
     write_wait: Duration,
 }
 
@@ -128,15 +129,8 @@ impl Store {
         let opened = open::prepare(&db, path, &o.database, &ring)?;
         let (seals, ring, db) = (Arc::new(opened.seals), Arc::new(ring), Arc::new(db));
         let view = view(&db, &seals)?;
-        let export = Export::open(
-            &o.dir.join(AUDIT_FOLDER),
-            &o.audit_origin,
-            &o.database,
-            &ring,
-            &seals,
-            &view,
-            &opened.frontier,
-        )?;
+        let audit_dir = o.dir.join(AUDIT_FOLDER);
+        let export = Export::open(&audit_dir, &o.audit_origin, &o.database, &ring, &seals, &view, &opened.frontier)?;
         drop(view);
         let shared = Arc::new(Shared::default());
         shared.counts.audit_size.store(opened.frontier.size(), std::sync::atomic::Ordering::Relaxed);
@@ -167,6 +161,7 @@ impl Store {
             seals,
             ring,
             export: Mutex::new(export),
+            audit_dir,
             write_wait: o.write_wait,
         };
         Ok(Store { inner: Arc::new(inner) })
@@ -270,9 +265,7 @@ impl Store {
     /// If a record does not open or a file cannot be read.
     pub fn audit_records(&self, from: u64, limit: usize) -> Result<Vec<Numbered>, StoreError> {
         // The view first: what is exported later is still pending in it, what was exported earlier is in the files.
-        let view = self.view()?;
-        let export = self.inner.export.lock().unwrap_or_else(PoisonError::into_inner);
-        export.records(&view, from, limit)
+        Export::records(&self.inner.audit_dir, &self.inner.seals, &self.view()?, from, limit)
     }
 
     /// Erases salt and content of an exported audit record; its commitment and every proof stay valid. `note` (who, why) is kept sealed in its place.

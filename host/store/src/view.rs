@@ -69,6 +69,12 @@ impl View {
         View { table, seals }
     }
 
+    /// Up to `limit` keys below `to`, without opening their values.
+    pub(crate) fn keys_below(&self, t: Table, to: &[u8], limit: usize) -> Result<Vec<Vec<u8>>, StoreError> {
+        let rows = self.table.between(Bound::Included(&[t.id]), Bound::Excluded(&t.key(to)))?;
+        rows.take(limit).map(|row| Ok(row?.0.value()[1..].to_vec())).collect()
+    }
+
     /// Opens up to `limit` rows, notes those that do not open, and says the last key and how many there were.
     pub(crate) fn check(
         &self,
@@ -80,7 +86,8 @@ impl View {
         let low = from.map(|key| t.key(key));
         let low = match &low {
             Bound::Unbounded => Bound::Included(std::slice::from_ref(&t.id)),
-            bound => bound.as_ref().map(Vec::as_slice),
+            Bound::Included(key) => Bound::Included(&key[..]),
+            Bound::Excluded(key) => Bound::Excluded(&key[..]),
         };
         let (mut last, mut rows) = (None, 0);
         for row in self.table.between(low, Bound::Unbounded)?.take(limit) {

@@ -51,6 +51,20 @@ impl Frontier {
         self.size
     }
 
+    /// The frontier of a tree whose right edge, tile level by tile level, is `levels`: each of at most 255 hashes.
+    pub(crate) fn of_edge(size: u64, levels: &[Vec<Hash>]) -> Frontier {
+        let mut nodes = Vec::new();
+        for level in levels.iter().rev() {
+            let mut rest = &level[..];
+            for bit in (0..8).rev().map(|b| 1 << b).filter(|bit| level.len() & bit != 0) {
+                let (subtree, tail) = rest.split_at(bit);
+                nodes.push(perfect(subtree));
+                rest = tail;
+            }
+        }
+        Frontier { size, nodes }
+    }
+
     pub(crate) fn push(&mut self, leaf: Hash) {
         let (mut hash, mut rest) = (leaf, self.size);
         while rest & 1 == 1 {

@@ -4,8 +4,13 @@
 //! every proof stays valid. Records commit with the act that they record ([`Tx::audit`](crate::Tx::audit)), wait in the
 //! database, and move to files with each checkpoint. Everything below works from the files alone, also while a server runs.
 
+mod bundle;
+mod edge;
 mod export;
+mod keys;
+mod layout;
 mod merkle;
+mod note;
 pub(crate) mod pending;
 mod records;
 mod verify;
