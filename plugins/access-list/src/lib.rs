@@ -5,11 +5,13 @@
 //! fits denies, whatever else is said. Then, in the mode `listed-only`, another server needs a
 //! white rule. What no rule speaks of is left to the next plugin.
 //!
+//! The entries of `black_list` and `white_list` are servers, or users where they hold an `@`.
+//!
 //! A condition that is left out holds for all; an empty one (`servers = []`, an empty list file)
 //! holds for none. So an empty black list denies nobody and an empty white list admits nobody.
 
 use isthmus_plugin::{
-    Access, Call, Decision, Diagnostic, Direction, Patterns, Plugin, Reason, Server, export_plugin, lists, log,
+    Access, Call, Decision, Diagnostic, Direction, Patterns, Plugin, Reason, Server, export_plugin, lists,
 };
 use serde::Deserialize;
 
@@ -117,10 +119,9 @@ impl Plugin for AccessList {
     }
 
     fn init(settings: Settings) -> Result<Self, String> {
-        log::panics();
         let (mut black, mut white) = (Vec::new(), Vec::new());
-        black.extend(settings.black_list.as_deref().map(Entry::servers_of));
-        white.extend(settings.white_list.as_deref().map(Entry::servers_of));
+        black.extend(settings.black_list.as_deref().into_iter().flat_map(Entry::of_list));
+        white.extend(settings.white_list.as_deref().into_iter().flat_map(Entry::of_list));
         for rule in settings.rules {
             match rule.list {
                 List::Black => black.push(rule.into()),
@@ -158,9 +159,13 @@ impl Access for AccessList {
 }
 
 impl Entry {
-    /// All servers of one of the bundle's lists.
-    fn servers_of(list: &str) -> Self {
-        Self { servers: Some(lists::entries(list).into_iter().collect()), ..Self::default() }
+    /// One of the bundle's lists: what holds an `@` is a user, all else a server.
+    fn of_list(list: &str) -> [Self; 2] {
+        let (users, servers): (Vec<_>, Vec<_>) =
+            lists::entries(list).into_iter().partition(|entry| entry.contains('@'));
+        let servers = Some(Patterns::from_iter(servers));
+        let users = Some(Patterns::from_iter(users));
+        [Self { servers, ..Self::default() }, Self { users, ..Self::default() }]
     }
 
     /// Whether every condition holds. One about the other server fails where there is none.

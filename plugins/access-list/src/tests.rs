@@ -7,7 +7,7 @@ use super::*;
 
 /// What a call meets under these settings: `allow`, `abstain`, or the denial's code and text.
 fn decide(settings: &str, call: &Call) -> String {
-    TestHost::default().list("bad", ["evil", "spam-*"]).list("empty", []).install();
+    TestHost::default().list("bad", ["evil", "spam-*"]).list("users", ["alice@*", "bob"]).list("empty", []).install();
     match init::<AccessList>(settings).unwrap().decide(call) {
         Decision::Allow => "allow".into(),
         Decision::Abstain => "abstain".into(),
@@ -41,6 +41,13 @@ fn a_list_of_the_bundle_counts_like_a_rule() {
         r#"{"mode":"listed-only","white_list":"bad"}"#,
         &[("evil", "allow"), ("north", "not-listed: this server is not admitted here")],
     );
+}
+
+#[test]
+fn an_entry_with_an_at_sign_is_a_user() {
+    check(r#"{"black_list":"users"}"#, &[("north", "blacklisted"), ("", "blacklisted: this is")]);
+    check(r#"{"black_list":"users"}"#, &[("bob", "blacklisted"), ("alice@north", "blacklisted")]);
+    check(r#"{"mode":"listed-only","white_list":"users"}"#, &[("north", "allow")]);
 }
 
 #[test]

@@ -6,9 +6,7 @@
 //! text is a hit at the same character of the original.
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
-use isthmus_plugin::{
-    Body, Call, Content, Diagnostic, Item, Judgement, Plugin, Reason, Verdict, export_plugin, lists, log,
-};
+use isthmus_plugin::{Body, Call, Content, Diagnostic, Item, Judgement, Plugin, Reason, Verdict, export_plugin, lists};
 use serde::Deserialize;
 
 const UNSUITABLE: &str = "the text contains words that are not allowed here";
@@ -84,7 +82,6 @@ impl Plugin for ContentFilter {
     }
 
     fn init(settings: Settings) -> Result<Self, String> {
-        log::panics();
         let fold = !settings.case_sensitive;
         let (mut words, mut group_of, mut groups) = (Vec::new(), Vec::new(), Vec::new());
         for (number, keywords) in (0..).zip(settings.keywords) {

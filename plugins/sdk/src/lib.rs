@@ -43,6 +43,8 @@
 //! from it. So do all costly work in `init`; a clock, a counter or a directory asked there says
 //! what was true then. What a hook changes in memory is gone after the call.
 //!
+//! A panic ends the call as a trap. [`log::panics`] lets it say why, at the price of the grant `log`.
+//!
 //! The component imports exactly the capabilities that the plugin calls, and its bundle must
 //! grant each of them. The logic is ordinary Rust: `cargo test` runs it on the developer's own
 //! machine, where [`testing`] plays the host.
