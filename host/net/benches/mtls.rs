@@ -1,0 +1,2 @@
+//! Bare hyper under mutual TLS.
+fn main() {}

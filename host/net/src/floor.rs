@@ -1,0 +1,1 @@
+//! What bare hyper costs on this machine.
