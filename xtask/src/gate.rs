@@ -1,6 +1,210 @@
-pub(crate) fn test() -> crate::shell::Outcome {
+//! The gate that every change has to pass. Cheap checks come first, the tests last.
+
+use std::process::Command;
+use std::time::Instant;
+
+use crate::plugins;
+use crate::shell::{Outcome, cargo, each_line, output, root, run};
+use crate::tools;
+
+/// Seconds for which each fuzz target runs in the gate.
+const FUZZ_SECONDS: u32 = 20;
+
+const TEST: [&str; 2] = ["test", "--locked"];
+
+/// Runs the whole gate and stops at the first step that fails. The last line counts the tests.
+pub(crate) fn test() -> Outcome {
+    let mut gate = Gate::default();
+    gate.step("plugins", plugins::build)?;
+    gate.step("format", format)?;
+    gate.step("lints", lints)?;
+    gate.step("documentation", documentation)?;
+    gate.step("licences, bans, sources, advisories", deny)?;
+    gate.step("fuzz targets, briefly", fuzz)?;
+    gate.step("benches, each once", || run(cargo().args(TEST).args(["--workspace", "--bench", "*"])))?;
+    gate.tests("tests of the plugins", in_plugins(cargo().args(TEST).arg("--workspace")))?;
+    gate.tests("examples in the documentation", cargo().args(TEST).args(["--workspace", "--doc"]))?;
+    let code = ["--workspace", "--lib", "--bins", "--tests"];
+    gate.tests("tests", cargo().args(TEST).args(code).arg("--no-fail-fast"))?;
+    gate.close();
     Ok(())
 }
-pub(crate) fn bench(_: &[String]) -> crate::shell::Outcome {
+
+/// What the gate has done so far.
+#[derive(Default)]
+struct Gate {
+    durations: Vec<(&'static str, f64)>,
+    tally: Tally,
+}
+
+impl Gate {
+    /// One step: a heading, the work, its duration.
+    fn step(&mut self, title: &'static str, work: impl FnOnce() -> Outcome) -> Outcome {
+        println!("\n=== {title}");
+        let begun = Instant::now();
+        let outcome = work();
+        let seconds = begun.elapsed().as_secs_f64();
+        let verdict = if outcome.is_ok() { "done" } else { "FAILED" };
+        println!("=== {title}: {verdict} in {seconds:.1} s");
+        self.durations.push((title, seconds));
+        outcome
+    }
+
+    fn tests(&mut self, title: &'static str, command: &mut Command) -> Outcome {
+        let mut tally = std::mem::take(&mut self.tally);
+        let outcome = self.step(title, || each_line(command, |line| tally.add(line)));
+        if outcome.is_err() {
+            println!("{tally}");
+        }
+        self.tally = tally;
+        outcome
+    }
+
+    fn close(&self) {
+        println!("\nThe gate is open.");
+        for (title, seconds) in &self.durations {
+            println!("{seconds:7.1} s  {title}");
+        }
+        println!("{:7.1} s  together\n", self.durations.iter().map(|(_, s)| s).sum::<f64>());
+        println!("{}", self.tally);
+    }
+}
+
+/// Tests counted from the closing lines of `cargo test`.
+#[derive(Debug, Default, PartialEq)]
+struct Tally {
+    passed: u64,
+    failed: u64,
+    skipped: u64,
+}
+
+impl Tally {
+    /// `test result: ok. 7 passed; 0 failed; 1 ignored; …` counts, any other line does not.
+    fn add(&mut self, line: &str) {
+        let Some(result) = line.strip_prefix("test result: ") else {
+            return;
+        };
+        let words: Vec<&str> = result.split([' ', ';']).filter(|word| !word.is_empty()).collect();
+        for pair in words.windows(2) {
+            let count = pair[0].parse().unwrap_or(0);
+            match pair[1] {
+                "passed" => self.passed += count,
+                "failed" => self.failed += count,
+                "ignored" => self.skipped += count,
+                _ => {}
+            }
+        }
+    }
+}
+
+/// `7 passed, 0 failed, 1 skipped`
+impl std::fmt::Display for Tally {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped)
+    }
+}
+
+/// The benches, measured.
+pub(crate) fn bench(args: &[String]) -> Outcome {
+    plugins::build()?;
+    run(cargo().args(["bench", "--locked", "--workspace", "--bench", "*", "--"]).args(args))
+}
+
+fn format() -> Outcome {
+    run(cargo().args(["fmt", "--all", "--check"]))?;
+    run(in_plugins(cargo().args(["fmt", "--all", "--check"])))?;
+    run(in_fuzz(cargo().args(["fmt", "--all", "--check"])))
+}
+
+fn lints() -> Outcome {
+    let clippy = ["clippy", "--locked", "--workspace", "--all-targets"];
+    run(cargo().args(clippy).args(["--", "-D", "warnings"]))?;
+    run(in_plugins(cargo().args(clippy).args(["--", "-D", "warnings"])))
+}
+
+fn documentation() -> Outcome {
+    let doc = ["doc", "--locked", "--workspace", "--no-deps"];
+    run(cargo().args(doc).env("RUSTDOCFLAGS", "-D warnings"))?;
+    run(in_plugins(cargo().args(doc).env("RUSTDOCFLAGS", "-D warnings")))
+}
+
+/// The advisories come from the network: without it the rest is checked all the same.
+fn deny() -> Outcome {
+    let config = root().join("deny.toml");
+    let with_advisories = fetch_advisories(&config)?;
+    if !with_advisories {
+        println!("The advisory database cannot be reached from here: advisories are NOT checked.");
+    }
+    for workspace in ["", "plugins"] {
+        let mut check = tools::DENY.provide()?;
+        check.arg("--manifest-path").arg(root().join(workspace).join("Cargo.toml"));
+        check.args(["--locked", "check", "--config"]).arg(&config);
+        check.args(["--hide-inclusion-graph", "bans", "licenses", "sources"]);
+        if with_advisories {
+            check.arg("advisories");
+        }
+        run(&mut check)?;
+    }
     Ok(())
+}
+
+fn fetch_advisories(config: &std::path::Path) -> Outcome<bool> {
+    let mut fetch = tools::DENY.provide()?;
+    fetch.current_dir(root()).args(["fetch", "--config"]).arg(config).arg("db");
+    Ok(output(&mut fetch).is_some())
+}
+
+fn fuzz() -> Outcome {
+    let toolchains = output(Command::new("rustup").args(["toolchain", "list"])).unwrap_or_default();
+    let Some(nightly) = toolchains.lines().find_map(|line| {
+        let name = line.split_whitespace().next()?;
+        name.starts_with("nightly").then_some(name)
+    }) else {
+        println!("No nightly Rust is installed: the fuzz targets are NOT run.");
+        return Ok(());
+    };
+    let mut fuzz = tools::FUZZ.provide()?;
+    let list = output(on(&mut fuzz, nightly).args(["list", "--fuzz-dir", "."]));
+    let list = list.ok_or("cargo-fuzz cannot list the targets in tests/fuzz")?;
+    for target in list.lines() {
+        let mut fuzz = tools::FUZZ.provide()?;
+        run(on(&mut fuzz, nightly)
+            .args(["run", "--fuzz-dir", ".", target, "--"])
+            .arg(format!("-max_total_time={FUZZ_SECONDS}"))
+            .arg("-verbosity=0"))?;
+    }
+    Ok(())
+}
+
+/// The fuzz workspace with a nightly Rust.
+fn on<'a>(command: &'a mut Command, nightly: &str) -> &'a mut Command {
+    in_fuzz(command).env("RUSTUP_TOOLCHAIN", nightly).env_remove("CARGO").env_remove("RUSTC")
+}
+
+fn in_plugins(command: &mut Command) -> &mut Command {
+    command.current_dir(root().join("plugins"))
+}
+
+fn in_fuzz(command: &mut Command) -> &mut Command {
+    command.current_dir(root().join("tests/fuzz"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Tally;
+
+    #[test]
+    fn closing_lines_of_cargo_test_are_added_up() {
+        let mut tally = Tally::default();
+        for line in [
+            "running 8 tests",
+            "test result: ok. 7 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s",
+            "test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 3 filtered out; finished in 1s",
+            "    test result: ok. 9 passed; 9 failed; 9 ignored",
+        ] {
+            tally.add(line);
+        }
+        assert_eq!(tally, Tally { passed: 8, failed: 2, skipped: 1 });
+        assert_eq!(tally.to_string(), "8 passed, 2 failed, 1 skipped");
+    }
 }

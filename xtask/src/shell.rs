@@ -1,10 +1,9 @@
 //! Running other programs and saying what is done and how long it took.
 
 use std::fmt;
-use std::io;
+use std::io::{self, BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::Instant;
 
 /// Done, or the sentence to end with.
 pub(crate) type Outcome<T = ()> = Result<T, Failure>;
@@ -61,14 +60,23 @@ pub(crate) fn output(command: &mut Command) -> Option<String> {
     output.status.success().then_some(text)
 }
 
-/// One step of many: a heading, the work, its duration.
-pub(crate) fn step(title: &str, work: impl FnOnce() -> Outcome) -> Outcome {
-    println!("\n=== {title}");
-    let begun = Instant::now();
-    let outcome = work();
-    let verdict = if outcome.is_ok() { "done" } else { "FAILED" };
-    println!("=== {title}: {verdict} in {:.1} s", begun.elapsed().as_secs_f64());
-    outcome
+/// Like [`run`]; every line of its standard output is passed on and looked at.
+pub(crate) fn each_line(command: &mut Command, mut look: impl FnMut(&str)) -> Outcome {
+    let line = shown(command);
+    println!("$ {line}");
+    let not_started = |wrong: io::Error| Failure(format!("`{line}` did not start: {wrong}"));
+    let mut child = command.stdout(Stdio::piped()).spawn().map_err(not_started)?;
+    for text in child.stdout.take().into_iter().flat_map(|out| BufReader::new(out).split(b'\n')) {
+        let text = text.map_err(|wrong| format!("`{line}`: its output cannot be read: {wrong}"))?;
+        let text = String::from_utf8_lossy(&text);
+        println!("{text}");
+        look(&text);
+    }
+    match child.wait() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("`{line}` failed: {status}").into()),
+        Err(wrong) => Err(format!("`{line}` was lost: {wrong}").into()),
+    }
 }
 
 /// A failed access to a file as a sentence.
