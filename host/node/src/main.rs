@@ -1,2 +1,5 @@
 //! The `isthmus` binary.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    isthmus_node::cli::main()
+}

@@ -21,7 +21,7 @@ struct Raw {
     keyring: String,
     hosts: Vec<String>,
     listen: RawListen,
-    ca: CaRules,
+    ca: RawCa,
     registry: RegistryRules,
     tls: Tls,
     store: StoreTuning,
@@ -36,6 +36,12 @@ struct Raw {
 struct RawListen {
     api: String,
     admin: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct RawCa {
+    dir: String,
+    days: u32,
 }
 
 #[derive(Debug, Deserialize)]
@@ -86,8 +92,10 @@ pub struct PlatformListen {
 }
 
 /// `[ca]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct CaRules {
+    /// Where the root lies, outside of `data_dir`.
+    pub dir: PathBuf,
     /// Days that an interconnect certificate is valid.
     pub days: u32,
 }
@@ -115,7 +123,7 @@ impl PlatformConfig {
 fn settle(raw: Raw, layers: &Layers) -> Result<PlatformConfig, ConfigError> {
     let mut s = Settle::new(layers);
     let data_dir = s.required_path("data_dir", &raw.data_dir);
-    let keyring = s.keyring(&raw.keyring, &data_dir);
+    let keyring = s.beside("keyring", &raw.keyring, &data_dir, ".keyring");
     let config = PlatformConfig {
         domain: s.domain("domain", &raw.domain),
         hosts: s.hosts("hosts", raw.hosts),
@@ -124,7 +132,7 @@ fn settle(raw: Raw, layers: &Layers) -> Result<PlatformConfig, ConfigError> {
             admin: s.socket("listen.admin", &raw.listen.admin),
         },
         admin_tokens: s.path_or("admin.tokens", &raw.admin.tokens, data_dir.join("admin-tokens.json")),
-        ca: raw.ca,
+        ca: CaRules { dir: s.beside("ca.dir", &raw.ca.dir, &data_dir, ".ca"), days: raw.ca.days },
         registry: raw.registry,
         tls: raw.tls,
         store: raw.store,

@@ -76,7 +76,7 @@ struct RawAdmin {
     tokens: String,
 }
 
-/// A server's settled configuration: parsed, checked, paths absolute or relative to the working directory.
+/// A server's settled configuration: parsed, checked, paths absolute.
 #[derive(Debug, Clone)]
 pub struct ServerConfig {
     /// What the platform registers (§7.5.1).
@@ -187,7 +187,7 @@ impl ServerConfig {
 fn settle(raw: Raw, layers: &Layers) -> Result<ServerConfig, ConfigError> {
     let mut s = Settle::new(layers);
     let data_dir = s.required_path("data_dir", &raw.data_dir);
-    let keyring = s.keyring(&raw.keyring, &data_dir);
+    let keyring = s.beside("keyring", &raw.keyring, &data_dir, ".keyring");
     let config = ServerConfig {
         server: identity(&mut s, raw.server),
         listen: ServerListen {

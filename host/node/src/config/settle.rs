@@ -52,8 +52,13 @@ impl<'a> Settle<'a> {
         text
     }
 
+    /// Absolute and without `.` parts or a trailing slash; what does not exist yet is taken as it is written.
     pub(super) fn path(&mut self, key: &str, text: &str) -> Option<PathBuf> {
-        (!text.is_empty()).then(|| self.layers.folder_of(key).join(text))
+        if text.is_empty() {
+            return None;
+        }
+        let path = self.layers.folder_of(key).join(text);
+        Some(std::path::absolute(&path).unwrap_or(path).components().collect())
     }
 
     pub(super) fn path_or(&mut self, key: &str, text: &str, default: PathBuf) -> PathBuf {
@@ -67,20 +72,20 @@ impl<'a> Settle<'a> {
         self.path(key, text).unwrap_or_default()
     }
 
-    /// The key ring: beside the data folder unless told otherwise, never inside.
-    pub(super) fn keyring(&mut self, text: &str, data_dir: &Path) -> PathBuf {
-        let mut beside = data_dir.as_os_str().to_owned();
-        beside.push(".keyring");
-        let keyring = self.path_or("keyring", text, PathBuf::from(beside));
-        if keyring.starts_with(data_dir) && data_dir != Path::new("") {
+    /// Secrets: beside the data folder, under its name and `suffix`, unless told otherwise; never inside.
+    pub(super) fn beside(&mut self, key: &str, text: &str, data_dir: &Path, suffix: &str) -> PathBuf {
+        let mut default = data_dir.as_os_str().to_owned();
+        default.push(suffix);
+        let path = self.path_or(key, text, PathBuf::from(default));
+        if path.starts_with(data_dir) && data_dir != Path::new("") {
             self.wrong(
-                "keyring",
-                keyring.display(),
+                key,
+                path.display(),
                 "it lies inside the data folder, and whoever takes that would have the keys too",
                 "name a path outside of data_dir",
             );
         }
-        keyring
+        path
     }
 
     pub(super) fn socket(&mut self, key: &str, text: &str) -> SocketAddr {

@@ -108,6 +108,18 @@ fn keys_inside_the_data_folder_are_refused() {
 }
 
 #[test]
+fn secrets_lie_beside_the_data_folder_however_that_is_written() {
+    let asked = |dir: &str| Sources::default().set("domain", "im.example").set("data_dir", dir);
+    for dir in ["/srv/platform", "/srv/platform/", "/srv/./platform//"] {
+        let config = PlatformConfig::load(&asked(dir)).unwrap();
+        assert_eq!(config.keyring.to_str(), Some("/srv/platform.keyring"), "{dir}");
+        assert_eq!(config.ca.dir.to_str(), Some("/srv/platform.ca"), "{dir}");
+    }
+    assert!(PlatformConfig::load(&asked("/srv/p").set("ca.dir", "/srv/p/ca")).is_err());
+    assert!(PlatformConfig::load(&asked(".")).unwrap().data_dir.is_absolute());
+}
+
+#[test]
 fn relative_paths_count_from_the_folder_of_their_file() {
     let (dir, mut sources) = file("data_dir = \"data\"\n[policy]\ndir = \"policy\"\n");
     sources.flags.retain(|(key, _)| key != "data_dir");
