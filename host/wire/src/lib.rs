@@ -3,6 +3,7 @@
 //!
 //! Reading is tolerant and writing strict (R1): see [`json`]. Nothing here does I/O or knows the time.
 
+pub mod address;
 pub mod call;
 pub mod code;
 pub mod id;
@@ -12,6 +13,7 @@ pub mod path;
 pub mod query;
 pub mod record;
 
+pub use address::Address;
 pub use call::{CALLS, CallSpec};
 pub use code::{Answer, Code, Empty, Refusal, Transport};
 pub use id::{GroupId, InvalidId, MediaId, MessageId, ServerId, UserId};

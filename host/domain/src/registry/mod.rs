@@ -1,0 +1,14 @@
+//! The platform's registry (§7.5): applications, a person's decisions, servers, certificates.
+//!
+//! An ID is used once: a server that is deregistered keeps its row for good. Certificates are made by the caller;
+//! what they say is kept here with the decision that they follow from.
+
+mod application;
+mod check;
+mod server;
+
+pub use application::{
+    Application, Asked, Issued, apply_deregister, apply_register, apply_update, approve, follow_up, get, list, reject,
+};
+pub use check::server_info;
+pub use server::{Certificate, Change, Registration, all, find, nodes, of_serial, renew, revoked, set_status};

@@ -1,0 +1,37 @@
+//! Every table of the domain. Keys are plain, so what they would tell is hashed with the store's index key;
+//! times and sequence numbers stay plain (design §3).
+
+use isthmus_store::Table;
+
+/// [`TimeId`](crate::TimeId) → a message as it goes over the wire, with where it came from.
+pub const MESSAGES: Table = Table::new(0x01, "messages", true);
+/// User key, cursor (u64) → an event that refers to a message.
+pub const INBOX: Table = Table::new(0x02, "inbox", false);
+/// Conversation, repeal?, messageID → digest and record of a message received from a peer.
+pub const DEDUP: Table = Table::new(0x03, "dedup", false);
+/// User key, client's message id → digest, record and cursor of a message submitted.
+pub const SUBMITTED: Table = Table::new(0x04, "submitted", false);
+/// User key, device → the cursor that the device has acknowledged.
+pub const CURSORS: Table = Table::new(0x05, "cursors", false);
+/// Record's [`TimeId`](crate::TimeId) → why it is held and which way it goes.
+pub const HELD: Table = Table::new(0x06, "held", true);
+/// User key → flags and profile of a local user.
+pub const USERS: Table = Table::new(0x10, "users", true);
+/// User key, device → one log-in.
+pub const DEVICES: Table = Table::new(0x11, "devices", true);
+/// SHA-256 of a token → whose it is.
+pub const TOKENS: Table = Table::new(0x12, "tokens", true);
+/// serverId in lower case → `serverInfo` as the platform last gave it.
+pub const PEERS: Table = Table::new(0x20, "peers", true);
+/// Hash of a foreign ID → the server that first presented it (R11).
+pub const FOREIGN: Table = Table::new(0x21, "foreign homes", false);
+/// [`TimeId`](crate::TimeId) → an application to the platform.
+pub const APPLICATIONS: Table = Table::new(0x30, "applications", true);
+/// serverId in lower case → a registered server.
+pub const SERVERS: Table = Table::new(0x31, "servers", true);
+/// serverId in lower case → its pending application.
+pub const PENDING: Table = Table::new(0x32, "pending applications", false);
+/// Certificate serial → the server it was issued to.
+pub const SERIALS: Table = Table::new(0x33, "serials", true);
+/// Single values of the process: its own enrolment, for one. Names are the caller's.
+pub const META: Table = Table::new(0x40, "meta", true);
