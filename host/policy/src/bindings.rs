@@ -7,7 +7,7 @@ wasmtime::component::bindgen!({
     path: "../../wit/1.0.0",
     inline: "
         package isthmus:host;
-        world host {
+        world plugins {
             import isthmus:policy/log@1.0.0;
             import isthmus:policy/clock@1.0.0;
             import isthmus:policy/settings@1.0.0;
@@ -22,7 +22,7 @@ wasmtime::component::bindgen!({
             export isthmus:policy/audit-hook@1.0.0;
         }
     ",
-    world: "isthmus:host/host",
+    world: "isthmus:host/plugins",
     imports: { default: trappable },
     ownership: Borrowing { duplicate_if_necessary: true },
     with: { "isthmus:policy/message.body": crate::call::OpenBody },

@@ -86,4 +86,5 @@ pub struct Event {
 }
 
 /// A body while a plugin looks at it: what stands behind the `message.body` resource.
+#[allow(unreachable_pub, reason = "the generated bindings re-export it")]
 pub struct OpenBody;

@@ -1,7 +1,38 @@
 //! An activated bundle: immutable, numbered, kept.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::bundle::manifest::PluginEntry;
+use crate::plugin::Plugin;
+
+/// A plugin in its place in the bundle.
+pub(crate) struct Placed {
+    pub(crate) plugin: Arc<Plugin>,
+    pub(crate) entry: PluginEntry,
+}
+
 /// An activated bundle.
 pub(crate) struct Generation {
     pub(crate) number: u64,
+    /// blake3 of the bundle, hex.
     pub(crate) digest: String,
+    pub(crate) name: String,
+    pub(crate) allow_by_default: bool,
+    /// In the bundle's order.
+    pub(crate) plugins: Vec<Placed>,
+    /// Keys the hashes of redacted fields.
+    pub(crate) redaction_key: [u8; 32],
+    /// Its successor waited long enough for it: nothing is judged by it any more.
+    pub(crate) retired: AtomicBool,
+}
+
+impl Generation {
+    pub(crate) fn suspect(&self) -> bool {
+        self.plugins.iter().any(|placed| placed.plugin.health.suspect())
+    }
+
+    pub(crate) fn retired(&self) -> bool {
+        self.retired.load(Ordering::Acquire)
+    }
 }

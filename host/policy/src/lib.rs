@@ -3,17 +3,27 @@
 //! T/CIIA 003—2019 §6.2 b–d: access policy, content policy and audit policy are the operator's
 //! own; this crate runs them and never trusts them.
 
+#[allow(missing_docs, unreachable_pub, clippy::pedantic, reason = "generated code")]
 mod bindings;
 mod bundle;
 mod call;
+mod fault;
 mod generation;
+mod kept;
+mod load;
 mod outcome;
+mod plugin;
 mod policy;
+mod prepare;
+mod redact;
 mod report;
+mod sandbox;
 mod services;
 mod session;
+mod stats;
 
 pub use bundle::diagnostic::{Diagnostic, Diagnostics, Level};
+pub use bundle::signature::signed_text;
 pub use call::{Body, Call, Direction, Event, Item, Peer};
 pub use outcome::{AccessOutcome, AuditOutcome, ContentOutcome, Reason, Severity, Step, Verdict};
 pub use policy::{ActivateError, BundleSource, Policy, PolicyError, PolicyOptions, TrustedKey};

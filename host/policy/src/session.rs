@@ -1,15 +1,52 @@
-//! One request's view of the policy.
+//! One request's view of the policy: the chains of plugins, hook by hook.
 
 use std::sync::Arc;
 
-use crate::call::{Call, Event, Item};
-use crate::generation::Generation;
-use crate::outcome::{AccessOutcome, AuditOutcome, ContentOutcome, Severity, Verdict};
+use crate::bindings::exports::isthmus::policy::{access_hook, audit_hook, content_hook};
+use crate::bindings::isthmus::policy::types;
+use crate::bundle::manifest::FailureMode;
+use crate::call::{Call, Direction, Event, Item};
+use crate::fault::PluginFault;
+use crate::generation::{Generation, Placed};
+use crate::outcome::{AccessOutcome, AuditOutcome, ContentOutcome, Reason, Severity, Step, Verdict};
+use crate::plugin::Timed;
+use crate::redact::Redactions;
 
-/// One generation for one request, on all hooks. Dropping it lets `activate` finish.
+/// Longer codes, public texts and labels are not believed.
+const CODE_BYTES: usize = 64;
+const TEXT_BYTES: usize = 1_024;
+const LABELS: usize = 64;
+
+/// One generation for one request, on all hooks. Dropping it (and its clones) lets `activate`
+/// finish: keep it for as long as the request's decisions last, not longer.
+///
+/// The calls block for as long as the plugins run: microseconds as a rule, their limit at worst.
 #[derive(Clone)]
 pub struct Session {
     pub(crate) generation: Arc<Generation>,
+}
+
+/// Attributes as the bindings want them: borrowed.
+type Borrowed<'a> = Vec<(&'a str, &'a str)>;
+
+fn borrow(pairs: &[(String, String)]) -> Borrowed<'_> {
+    pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+}
+
+fn lower<'a>(call: &'a Call, attributes: &'a Borrowed<'a>) -> types::Call<'a> {
+    types::Call {
+        operation: &call.operation,
+        direction: match call.direction {
+            Direction::Inbound => types::Direction::Inbound,
+            Direction::Outbound => types::Direction::Outbound,
+            Direction::Internal => types::Direction::Internal,
+        },
+        peer: call.peer.as_ref().map(|peer| types::Server { id: &peer.id, area: &peer.area, product: &peer.product }),
+        actor: &call.actor,
+        target: &call.target,
+        time_ms: call.time_ms,
+        attributes,
+    }
 }
 
 impl Session {
@@ -25,37 +62,268 @@ impl Session {
         &self.generation.digest
     }
 
-    /// Whether a plugin of it has been slow or failing lately: the caller then judges off the
-    /// threads that serve others.
+    /// Whether a plugin of it has been slow or over its time limit lately: the caller then judges
+    /// off the threads that serve others.
     #[must_use]
     pub fn suspect(&self) -> bool {
-        false
+        self.generation.suspect()
     }
 
-    /// May this be done at all?
+    /// May this be done at all? (T/CIIA 003—2019 §6.2 b)
+    ///
+    /// Deny overrides: the first deny ends. An explicit allow does not stop later plugins from
+    /// denying. Where all abstain, the bundle's default decides.
     #[must_use]
-    pub fn access(&self, _call: &Call) -> AccessOutcome {
-        AccessOutcome { allowed: true, reason: None, steps: Vec::new() }
+    pub fn access(&self, call: &Call) -> AccessOutcome {
+        let attributes = borrow(&call.attributes);
+        let lowered = lower(call, &attributes);
+        let mut steps = Vec::with_capacity(self.generation.plugins.len());
+        let mut allowed = false;
+        for placed in self.generation.plugins.iter().filter(|placed| placed.plugin.hooks.access.is_some()) {
+            let Timed { answer, micros } = self.ask(placed, |placed| placed.plugin.decide(&lowered));
+            let answer = answer.and_then(decision);
+            let mut step = Steps { placed, hook: "access", micros };
+            match answer {
+                Ok(Decision::Allow) => {
+                    allowed = true;
+                    steps.push(step.said("allow", None));
+                }
+                Ok(Decision::Abstain) => steps.push(step.said("abstain", None)),
+                Ok(Decision::Deny(reason)) => {
+                    steps.push(step.said("deny", Some(reason.clone())));
+                    return AccessOutcome { allowed: false, reason: Some(reason), steps };
+                }
+                Err(fault) => {
+                    steps.push(step.failed(&fault));
+                    if placed.entry.access_failure.of(call.direction) != FailureMode::Open {
+                        return AccessOutcome { allowed: false, reason: Some(Reason::fault()), steps };
+                    }
+                }
+            }
+        }
+        let allowed = allowed || self.generation.allow_by_default;
+        let reason = (!allowed).then(Reason::default_deny);
+        AccessOutcome { allowed, reason, steps }
     }
 
     /// May this be said?
+    ///
+    /// Rewrites compose: later plugins judge the rewritten text. The first reject or hold ends.
     #[must_use]
-    pub fn content(&self, _call: &Call, _item: &Item) -> ContentOutcome {
-        ContentOutcome { verdict: Verdict::Pass, labels: Vec::new(), steps: Vec::new() }
+    pub fn content(&self, call: &Call, item: &Item) -> ContentOutcome {
+        let (attributes, facts) = (borrow(&call.attributes), borrow(&item.attributes));
+        let lowered = lower(call, &attributes);
+        let mut steps = Vec::with_capacity(self.generation.plugins.len());
+        let mut labels: Vec<String> = Vec::new();
+        let mut text: Option<String> = None;
+        for placed in self.generation.plugins.iter().filter(|placed| placed.plugin.hooks.content.is_some()) {
+            let lent = content_hook::Item {
+                kind: &item.kind,
+                text: text.as_deref().unwrap_or(&item.text),
+                attributes: &facts,
+            };
+            let Timed { answer, micros } =
+                self.ask(placed, |placed| placed.plugin.judge(&lowered, &lent, item.body.as_ref()));
+            let answer = answer.and_then(judgement);
+            let mut step = Steps { placed, hook: "content", micros };
+            let verdict = match answer {
+                Ok((verdict, said)) => {
+                    said.into_iter().for_each(|label| add_once(&mut labels, label));
+                    verdict
+                }
+                Err(fault) => {
+                    steps.push(step.failed(&fault));
+                    match placed.entry.content_failure.of(call.direction) {
+                        FailureMode::Open => continue,
+                        FailureMode::Closed => {
+                            return ContentOutcome { verdict: Verdict::Reject(Reason::fault()), labels, steps };
+                        }
+                        FailureMode::Hold => {
+                            return ContentOutcome { verdict: Verdict::Hold(Reason::fault()), labels, steps };
+                        }
+                    }
+                }
+            };
+            match verdict {
+                Verdict::Pass => steps.push(step.said("pass", None)),
+                Verdict::Rewrite(new) => {
+                    steps.push(step.said("rewrite", None));
+                    text = Some(new);
+                }
+                Verdict::Reject(reason) => {
+                    steps.push(step.said("reject", Some(reason.clone())));
+                    return ContentOutcome { verdict: Verdict::Reject(reason), labels, steps };
+                }
+                Verdict::Hold(reason) => {
+                    steps.push(step.said("hold", Some(reason.clone())));
+                    return ContentOutcome { verdict: Verdict::Hold(reason), labels, steps };
+                }
+            }
+        }
+        let verdict = match text {
+            Some(text) if text != item.text => Verdict::Rewrite(text),
+            _ => Verdict::Pass,
+        };
+        ContentOutcome { verdict, labels, steps }
     }
 
-    /// How is this recorded?
+    /// How is this recorded? (§6.2 d)
+    ///
+    /// Plugins reduce detail, never remove the event; every one of them sees the event whole. What
+    /// a plugin that failed would have redacted is recorded whole, and marked.
     #[must_use]
     pub fn audit(&self, event: &Event) -> AuditOutcome {
-        AuditOutcome {
-            severity: Severity::Info,
-            fields: event.fields.clone(),
-            actor: event.call.actor.clone(),
-            target: event.call.target.clone(),
+        let (attributes, fields) = (borrow(&event.call.attributes), borrow(&event.fields));
+        let lent = audit_hook::Event {
+            call: lower(&event.call, &attributes),
+            outcome: &event.outcome,
+            code: event.code,
+            fields: &fields,
+        };
+        let mut redactions = Redactions::default();
+        let mut outcome = AuditOutcome {
+            severity: Severity::Debug,
+            fields: Vec::new(),
+            actor: String::new(),
+            target: String::new(),
             detail: true,
             sinks: Vec::new(),
             whole: false,
-            steps: Vec::new(),
+            steps: Vec::with_capacity(self.generation.plugins.len()),
+        };
+        let mut answered = false;
+        for placed in self.generation.plugins.iter().filter(|placed| placed.plugin.hooks.audit.is_some()) {
+            let Timed { answer, micros } = self.ask(placed, |placed| placed.plugin.treat(&lent));
+            let mut step = Steps { placed, hook: "audit", micros };
+            match answer {
+                Ok(treatment) => {
+                    answered = true;
+                    outcome.severity = outcome.severity.max(severity(treatment.severity));
+                    outcome.detail &= treatment.detail;
+                    treatment.sinks.into_iter().for_each(|sink| add_once(&mut outcome.sinks, sink));
+                    treatment.redactions.into_iter().for_each(|(field, redaction)| redactions.add(field, redaction));
+                    outcome.steps.push(step.said("treat", None));
+                }
+                Err(fault) => {
+                    outcome.whole = true;
+                    outcome.steps.push(step.failed(&fault));
+                }
+            }
         }
+        if !answered {
+            outcome.severity = Severity::Info;
+        }
+        outcome.detail |= outcome.whole;
+        self.redact(event, &redactions, &mut outcome);
+        outcome
+    }
+
+    fn redact(&self, event: &Event, redactions: &Redactions, outcome: &mut AuditOutcome) {
+        let key = &self.generation.redaction_key;
+        let apply = |field: &str, value: &str| redactions.apply(key, field, value);
+        outcome.actor = apply("actor", &event.call.actor).unwrap_or_default();
+        outcome.target = apply("target", &event.call.target).unwrap_or_default();
+        outcome.fields =
+            event.fields.iter().filter_map(|(name, value)| Some((name.clone(), apply(name, value)?))).collect();
+    }
+
+    /// Asks one plugin, unless its generation has been retired under the request.
+    fn ask<R>(&self, placed: &Placed, ask: impl FnOnce(&Placed) -> Timed<R>) -> Timed<R> {
+        if self.generation.retired() {
+            return Timed { answer: Err(PluginFault::Retired), micros: 0 };
+        }
+        let timed = ask(placed);
+        if self.generation.retired() {
+            return Timed { answer: Err(PluginFault::Retired), ..timed };
+        }
+        timed
+    }
+}
+
+/// Builds a plugin's step and counts it.
+struct Steps<'a> {
+    placed: &'a Placed,
+    hook: &'static str,
+    micros: u32,
+}
+
+impl Steps<'_> {
+    fn said(&mut self, verdict: &'static str, reason: Option<Reason>) -> Step {
+        self.placed.plugin.host.figures.record(verdict, None, self.micros);
+        self.step(verdict, reason, None)
+    }
+
+    fn failed(&mut self, fault: &PluginFault) -> Step {
+        let plugin = &*self.placed.plugin.name;
+        tracing::warn!(plugin, hook = self.hook, kind = fault.kind(), "plugin {fault}");
+        self.placed.plugin.host.figures.record("fault", Some(fault), self.micros);
+        self.step("fault", None, Some(format!("{}: {fault}", fault.kind())))
+    }
+
+    fn step(&self, verdict: &'static str, reason: Option<Reason>, fault: Option<String>) -> Step {
+        Step {
+            plugin: self.placed.plugin.name.clone(),
+            digest: self.placed.plugin.short.clone(),
+            hook: self.hook,
+            verdict,
+            reason,
+            micros: self.micros,
+            fault,
+        }
+    }
+}
+
+enum Decision {
+    Allow,
+    Deny(Reason),
+    Abstain,
+}
+
+fn decision(said: access_hook::Decision) -> Result<Decision, PluginFault> {
+    Ok(match said {
+        access_hook::Decision::Allow => Decision::Allow,
+        access_hook::Decision::Deny(reason) => Decision::Deny(believe(reason)?),
+        access_hook::Decision::Abstain => Decision::Abstain,
+    })
+}
+
+fn judgement(said: content_hook::Judgement) -> Result<(Verdict, Vec<String>), PluginFault> {
+    if said.labels.len() > LABELS || said.labels.iter().any(|label| label.len() > CODE_BYTES) {
+        return Err(PluginFault::Invalid(format!("more than {LABELS} labels, or one of more than {CODE_BYTES} bytes")));
+    }
+    let verdict = match said.verdict {
+        content_hook::Verdict::Pass => Verdict::Pass,
+        content_hook::Verdict::Reject(reason) => Verdict::Reject(believe(reason)?),
+        content_hook::Verdict::Rewrite(text) => Verdict::Rewrite(text),
+        content_hook::Verdict::Hold(reason) => Verdict::Hold(believe(reason)?),
+    };
+    Ok((verdict, said.labels))
+}
+
+/// A reason goes to other servers and into records: it must be short and plain.
+fn believe(reason: types::Reason) -> Result<Reason, PluginFault> {
+    let types::Reason { code, text } = reason;
+    if code.is_empty() || code.len() > CODE_BYTES || code.contains(char::is_control) {
+        return Err(PluginFault::Invalid(format!("a reason's code must be 1 to {CODE_BYTES} bytes of plain text")));
+    }
+    if text.len() > TEXT_BYTES || text.contains(char::is_control) {
+        return Err(PluginFault::Invalid(format!("a reason's text must be at most {TEXT_BYTES} bytes in one line")));
+    }
+    Ok(Reason { code, text })
+}
+
+fn severity(severity: audit_hook::Severity) -> Severity {
+    match severity {
+        audit_hook::Severity::Debug => Severity::Debug,
+        audit_hook::Severity::Info => Severity::Info,
+        audit_hook::Severity::Notice => Severity::Notice,
+        audit_hook::Severity::Warning => Severity::Warning,
+        audit_hook::Severity::Critical => Severity::Critical,
+    }
+}
+
+fn add_once(list: &mut Vec<String>, item: String) {
+    if !list.contains(&item) {
+        list.push(item);
     }
 }

@@ -1,0 +1,327 @@
+//! A prepared plugin: compiled, initialised once, snapshotted, ready to be asked.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use wasmtime::Store;
+use wasmtime::component::{Instance, InstancePre, Resource};
+
+use crate::bindings::exports::isthmus::policy::{access_hook, audit_hook, content_hook, lifecycle};
+use crate::bindings::isthmus::policy::types;
+use crate::call::Body;
+use crate::fault::PluginFault;
+use crate::sandbox::engine::Sandbox;
+use crate::sandbox::state::{PluginHost, State};
+
+/// A reused instance serves so many calls before a fresh one takes over.
+const CALLS_AN_INSTANCE: u32 = 1_000;
+/// Reused instances that a plugin keeps while idle; more than threads that judge is never useful.
+const IDLE_INSTANCES: usize = 32;
+/// Slower than this on average, or over its limit once, and a plugin is suspect …
+const SLOW_MICROS: u32 = 1_000;
+/// … until it has behaved for so long.
+const SUSPECT_FOR: Duration = Duration::from_secs(30);
+/// Handles of resources an instance may hold: one body, and some slack.
+const HANDLES: usize = 64;
+
+/// Which hooks a component exports, as wasmtime finds them.
+#[derive(Clone)]
+pub(crate) struct Hooks {
+    pub(crate) access: Option<access_hook::GuestIndices>,
+    pub(crate) content: Option<content_hook::GuestIndices>,
+    pub(crate) audit: Option<audit_hook::GuestIndices>,
+    pub(crate) lifecycle: lifecycle::GuestIndices,
+}
+
+impl Hooks {
+    /// `access`, `content`, `audit`: those that it exports.
+    pub(crate) fn names(&self) -> Vec<&'static str> {
+        [(self.access.is_some(), "access"), (self.content.is_some(), "content"), (self.audit.is_some(), "audit")]
+            .into_iter()
+            .filter_map(|(has, name)| has.then_some(name))
+            .collect()
+    }
+}
+
+/// One instance with its store. After any failure it is dropped, never used again.
+struct Live {
+    store: Store<State>,
+    instance: Instance,
+    access: Option<access_hook::Guest>,
+    content: Option<content_hook::Guest>,
+    audit: Option<audit_hook::Guest>,
+    calls: u32,
+}
+
+/// A prepared plugin of a generation.
+pub(crate) struct Plugin {
+    pub(crate) name: Arc<str>,
+    /// As `policy.toml` names it.
+    pub(crate) component: String,
+    /// blake3 of the component, hex.
+    pub(crate) digest: String,
+    /// Its first 16 digits, for steps.
+    pub(crate) short: Arc<str>,
+    pub(crate) imports: Vec<String>,
+    pub(crate) reuse: bool,
+    pub(crate) hooks: Hooks,
+    pub(crate) host: Arc<PluginHost>,
+    pub(crate) pre: InstancePre<State>,
+    /// False: `init` runs in each new instance.
+    pub(crate) snapshot: bool,
+    pub(crate) sandbox: &'static Sandbox,
+    pub(crate) idle: Mutex<Vec<LiveBox>>,
+    pub(crate) health: Health,
+}
+
+/// Opaque to the rest of the crate.
+pub(crate) struct LiveBox(Box<Live>);
+
+/// An answer with the wall time it took, in microseconds.
+pub(crate) struct Timed<R> {
+    pub(crate) answer: Result<R, PluginFault>,
+    pub(crate) micros: u32,
+}
+
+/// A store with this plugin's limits, its clock running from `started`.
+pub(crate) fn store(sandbox: &Sandbox, host: &Arc<PluginHost>, started: Instant) -> Store<State> {
+    let mut store = Store::new(&sandbox.engine, State::new(host.clone(), started));
+    store.limiter(|state| state);
+    store.epoch_deadline_callback(State::on_tick);
+    store.set_epoch_deadline(1);
+    store.set_hostcall_fuel((host.limits.output_kib as usize) << 10);
+    store.set_max_component_handles(HANDLES);
+    store
+}
+
+impl Plugin {
+    /// Asks the access hook.
+    pub(crate) fn decide(&self, call: &types::Call<'_>) -> Timed<access_hook::Decision> {
+        self.run(None, |live| {
+            let guest = match (&live.access, &self.hooks.access) {
+                (Some(guest), _) => guest,
+                (None, Some(indices)) => live.access.insert(indices.load(&mut live.store, &live.instance)?),
+                (None, None) => return Err(wasmtime::format_err!("it exports no access hook")),
+            };
+            guest.call_decide(&mut live.store, call.clone())
+        })
+    }
+
+    /// Asks the content hook.
+    pub(crate) fn judge(
+        &self,
+        call: &types::Call<'_>,
+        item: &content_hook::Item<'_>,
+        body: Option<&Arc<dyn Body>>,
+    ) -> Timed<content_hook::Judgement> {
+        self.run(body, |live| {
+            let guest = match (&live.content, &self.hooks.content) {
+                (Some(guest), _) => guest,
+                (None, Some(indices)) => live.content.insert(indices.load(&mut live.store, &live.instance)?),
+                (None, None) => return Err(wasmtime::format_err!("it exports no content hook")),
+            };
+            let lent = body.map(|_| Resource::new_borrow(0));
+            guest.call_judge(&mut live.store, call.clone(), item.clone(), lent)
+        })
+    }
+
+    /// Asks the audit hook.
+    pub(crate) fn treat(&self, event: &audit_hook::Event<'_>) -> Timed<audit_hook::Treatment> {
+        self.run(None, |live| {
+            let guest = match (&live.audit, &self.hooks.audit) {
+                (Some(guest), _) => guest,
+                (None, Some(indices)) => live.audit.insert(indices.load(&mut live.store, &live.instance)?),
+                (None, None) => return Err(wasmtime::format_err!("it exports no audit hook")),
+            };
+            guest.call_treat(&mut live.store, event.clone())
+        })
+    }
+
+    fn run<R>(&self, body: Option<&Arc<dyn Body>>, ask: impl FnOnce(&mut Live) -> wasmtime::Result<R>) -> Timed<R> {
+        let started = Instant::now();
+        let answer = self.answer(started, body, ask);
+        let micros = u32::try_from(started.elapsed().as_micros()).unwrap_or(u32::MAX);
+        self.health.note(micros, answer.as_ref().err());
+        Timed { answer, micros }
+    }
+
+    fn answer<R>(
+        &self,
+        started: Instant,
+        body: Option<&Arc<dyn Body>>,
+        ask: impl FnOnce(&mut Live) -> wasmtime::Result<R>,
+    ) -> Result<R, PluginFault> {
+        if !self.sandbox.ticker.alive(started) {
+            return Err(PluginFault::Clock);
+        }
+        let mut live = self.take(started)?;
+        live.0.store.data_mut().body = body.cloned();
+        match ask(&mut live.0) {
+            Ok(answer) => {
+                self.put_back(live);
+                Ok(answer)
+            }
+            Err(error) => Err(PluginFault::classify(&error, live.0.store.data())),
+        }
+    }
+
+    fn take(&self, started: Instant) -> Result<LiveBox, PluginFault> {
+        if self.reuse
+            && let Some(mut live) = self.idle().pop()
+        {
+            live.0.store.data_mut().refill(started);
+            live.0.store.set_epoch_deadline(1);
+            return Ok(live);
+        }
+        self.instantiate(started)
+    }
+
+    fn put_back(&self, mut live: LiveBox) {
+        if !self.reuse {
+            return;
+        }
+        live.0.store.data_mut().body = None;
+        live.0.calls += 1;
+        if live.0.calls < CALLS_AN_INSTANCE {
+            let mut idle = self.idle();
+            if idle.len() < IDLE_INSTANCES {
+                idle.push(live);
+            }
+        }
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<LiveBox>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn instantiate(&self, started: Instant) -> Result<LiveBox, PluginFault> {
+        let mut store = store(self.sandbox, &self.host, started);
+        let instance = match self.pre.instantiate(&mut store) {
+            Ok(instance) => instance,
+            Err(error) => return Err(starting(PluginFault::classify(&error, store.data()))),
+        };
+        if !self.snapshot {
+            self.initialise(&mut store, instance)?;
+        }
+        Ok(LiveBox(Box::new(Live { store, instance, access: None, content: None, audit: None, calls: 0 })))
+    }
+
+    fn initialise(&self, store: &mut Store<State>, instance: Instance) -> Result<(), PluginFault> {
+        let called = self
+            .hooks
+            .lifecycle
+            .load(&mut *store, &instance)
+            .and_then(|guest| guest.call_init(&mut *store, &self.host.settings));
+        match called {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(said)) => Err(PluginFault::Start(said)),
+            Err(error) => Err(starting(PluginFault::classify(&error, store.data()))),
+        }
+    }
+
+    /// Starts instances as calls will, and checks every export's type: callers find them warm.
+    pub(crate) fn warm(&self, instances: usize) -> Result<(), PluginFault> {
+        let mut started = Vec::with_capacity(instances);
+        for _ in 0..instances {
+            let mut live = self.instantiate(Instant::now())?;
+            self.typed(&mut live.0).map_err(|error| PluginFault::Start(format!("{error:#}")))?;
+            started.push(live);
+        }
+        started.into_iter().for_each(|live| self.put_back(live));
+        Ok(())
+    }
+
+    fn typed(&self, live: &mut Live) -> wasmtime::Result<()> {
+        let Live { store, instance, .. } = live;
+        if let Some(indices) = &self.hooks.access {
+            live.access = Some(indices.load(&mut *store, instance)?);
+        }
+        if let Some(indices) = &self.hooks.content {
+            live.content = Some(indices.load(&mut *store, instance)?);
+        }
+        if let Some(indices) = &self.hooks.audit {
+            live.audit = Some(indices.load(&mut *store, instance)?);
+        }
+        Ok(())
+    }
+}
+
+fn starting(fault: PluginFault) -> PluginFault {
+    match fault {
+        PluginFault::Invalid(said) => PluginFault::Start(said),
+        other => other,
+    }
+}
+
+/// Whether a plugin can be trusted to be quick.
+pub(crate) struct Health {
+    born: Instant,
+    /// Moving average of the wall time, in sixteenths of a microsecond.
+    average: AtomicU32,
+    /// Milliseconds after `born` until which it is suspect.
+    suspect_until: AtomicU64,
+    last_fault: Mutex<Option<PluginFault>>,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self {
+            born: Instant::now(),
+            average: AtomicU32::new(0),
+            suspect_until: AtomicU64::new(0),
+            last_fault: Mutex::new(None),
+        }
+    }
+}
+
+impl Health {
+    fn note(&self, micros: u32, fault: Option<&PluginFault>) {
+        let before = self.average.load(Ordering::Relaxed);
+        let sample = micros.min(u32::MAX / 32);
+        let average = before - before / 16 + sample;
+        self.average.store(average, Ordering::Relaxed);
+        if average / 16 > SLOW_MICROS || matches!(fault, Some(PluginFault::Timeout { .. })) {
+            self.suspect_until.store(self.age() + SUSPECT_FOR.as_millis() as u64, Ordering::Relaxed);
+        }
+        if let Some(fault) = fault {
+            *self.last_fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault.clone());
+        }
+    }
+
+    fn age(&self) -> u64 {
+        u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    pub(crate) fn suspect(&self) -> bool {
+        let until = self.suspect_until.load(Ordering::Relaxed);
+        until != 0 && self.age() < until
+    }
+
+    pub(crate) fn last_fault(&self) -> Option<PluginFault> {
+        self.last_fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_plugin_is_suspect_and_a_quick_one_is_not() {
+        let health = Health::default();
+        (0..100).for_each(|_| health.note(50, None));
+        health.note(4_000, None);
+        assert!(!health.suspect(), "one slow call is the machine's fault");
+        (0..100).for_each(|_| health.note(2_000, None));
+        assert!(health.suspect());
+    }
+
+    #[test]
+    fn one_timeout_makes_suspect() {
+        let health = Health::default();
+        health.note(10_000, Some(&PluginFault::Timeout { limit_ms: 10 }));
+        assert!(health.suspect());
+        assert_eq!(health.last_fault(), Some(PluginFault::Timeout { limit_ms: 10 }));
+    }
+}

@@ -1,0 +1,281 @@
+//! From a component's bytes to a plugin that can be asked: inspect, compile, validate the
+//! settings, `init` once, snapshot, compile the snapshot, instantiate once to see that it starts.
+
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use wasmtime::Store;
+use wasmtime::component::{Component, Instance, InstancePre};
+
+use crate::bindings::exports::isthmus::policy::{access_hook, audit_hook, content_hook, lifecycle};
+use crate::bundle::manifest::PluginEntry;
+use crate::fault::PluginFault;
+use crate::plugin::{Health, Hooks, Plugin, store};
+use crate::sandbox::cache::{Cache, Known};
+use crate::sandbox::counters::Counters;
+use crate::sandbox::engine::Sandbox;
+use crate::sandbox::inspect::{Anatomy, inspect};
+use crate::sandbox::snapshot::Instrumented;
+use crate::sandbox::state::{Lists, PluginHost, State};
+use crate::services::Services;
+use crate::stats::AllFigures;
+
+/// Larger components are refused unread.
+pub(crate) const MAX_COMPONENT_BYTES: usize = 64 << 20;
+/// What wizer's reader may hand over: a whole memory.
+const SNAPSHOT_BYTES: usize = 1 << 30;
+/// wizer reads a memory by way of pages added to it.
+const LENT_BYTES: usize = 1 << 20;
+
+/// What every plugin of a server is prepared with.
+pub(crate) struct Workshop {
+    pub(crate) sandbox: &'static Sandbox,
+    pub(crate) cache: Cache,
+    pub(crate) services: Arc<dyn Services>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) figures: AllFigures,
+}
+
+/// Something that preparation found.
+#[derive(Debug)]
+pub(crate) struct Finding {
+    pub(crate) error: bool,
+    /// In the settings, as a JSON pointer; none: the component itself is to blame.
+    pub(crate) settings: Option<String>,
+    pub(crate) message: String,
+}
+
+impl Finding {
+    fn component(message: impl Into<String>) -> Self {
+        Self { error: true, settings: None, message: message.into() }
+    }
+}
+
+/// What is to be prepared.
+pub(crate) struct Raw<'a> {
+    pub(crate) entry: &'a PluginEntry,
+    pub(crate) wasm: &'a [u8],
+    pub(crate) lists: &'a Arc<Lists>,
+    /// blake3 of all lists: `init` may have read them.
+    pub(crate) lists_digest: blake3::Hash,
+}
+
+impl Workshop {
+    /// Prepares a plugin; adds what it found to `findings`, errors whenever it returns none.
+    pub(crate) fn prepare(&self, raw: &Raw<'_>, findings: &mut Vec<Finding>) -> Option<Plugin> {
+        let anatomy = self.inspect(raw, findings)?;
+        let host = Arc::new(self.host(raw));
+        let name = self.cache_name(raw);
+        let built = match self.cache.load(&self.sandbox.engine, &name) {
+            Some(built) => Ok(built),
+            None => self.build(raw, &host, findings).inspect(|(component, known)| {
+                self.cache.keep(&name, component, known);
+            }),
+        };
+        let (component, known) = built.map_err(|finding| findings.extend(finding)).ok()?;
+        findings.extend(known.warnings.iter().map(|(pointer, message)| Finding {
+            error: false,
+            settings: Some(pointer.clone()),
+            message: message.clone(),
+        }));
+        let plugin = self
+            .assemble(raw, &anatomy, host, &component, known.snapshot)
+            .and_then(|plugin| plugin.warm(judging_threads()).map(|()| plugin).map_err(|fault| fault.to_string()));
+        plugin.map_err(|said| findings.push(Finding::component(said))).ok()
+    }
+
+    fn inspect(&self, raw: &Raw<'_>, findings: &mut Vec<Finding>) -> Option<Anatomy> {
+        if raw.wasm.len() > MAX_COMPONENT_BYTES {
+            let limit = MAX_COMPONENT_BYTES >> 20;
+            findings.push(Finding::component(format!("is larger than {limit} MiB")));
+            return None;
+        }
+        match inspect(raw.wasm) {
+            Ok(anatomy) => {
+                let objections = anatomy.objections(&raw.entry.grants);
+                let sound = objections.is_empty();
+                findings.extend(objections.into_iter().map(Finding::component));
+                sound.then_some(anatomy)
+            }
+            Err(said) => {
+                findings.push(Finding::component(said));
+                None
+            }
+        }
+    }
+
+    fn host(&self, raw: &Raw<'_>) -> PluginHost {
+        let entry = raw.entry;
+        PluginHost {
+            name: entry.name.as_str().into(),
+            limits: entry.limits.clone(),
+            settings: entry.settings.to_string(),
+            lists: raw.lists.clone(),
+            services: self.services.clone(),
+            counters: self.counters.clone(),
+            figures: self.figures.of(&entry.name),
+            log_window: Default::default(),
+        }
+    }
+
+    /// Everything that the compiled snapshot depends on.
+    fn cache_name(&self, raw: &Raw<'_>) -> String {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&self.sandbox.compatibility);
+        hasher.update(blake3::hash(raw.wasm).as_bytes());
+        hasher.update(blake3::hash(raw.entry.settings.to_string().as_bytes()).as_bytes());
+        hasher.update(raw.lists_digest.as_bytes());
+        hasher.update(&raw.entry.limits.memory_mib.to_le_bytes());
+        hasher.finalize().to_hex().to_string()
+    }
+
+    /// Compiles, validates, initialises and snapshots.
+    fn build(
+        &self,
+        raw: &Raw<'_>,
+        host: &Arc<PluginHost>,
+        findings: &mut Vec<Finding>,
+    ) -> Result<(Component, Known), Vec<Finding>> {
+        let instrumented = Instrumented::new(raw.wasm);
+        let wasm = instrumented.as_ref().map_or(raw.wasm, |instrumented| &instrumented.wasm);
+        let component = self.compile(wasm)?;
+        let pre = self.link(&component).map_err(|said| vec![Finding::component(said)])?;
+        let warnings = self.validate(&pre, host)?;
+        let (mut store, instance) = self.initialised(&pre, host)?;
+        let snapshot = instrumented.and_then(|instrumented| {
+            store.data_mut().lend_memory(LENT_BYTES);
+            store.set_hostcall_fuel(SNAPSHOT_BYTES);
+            instrumented.snapshot(&mut store, instance)
+        });
+        match snapshot {
+            Ok(snapshot) => Ok((self.compile(&snapshot)?, Known { warnings, snapshot: true })),
+            Err(said) => {
+                findings.push(Finding {
+                    error: false,
+                    ..Finding::component(format!(
+                        "cannot be snapshotted, so that `init` runs in each new instance: {said}"
+                    ))
+                });
+                Ok((self.compile(raw.wasm)?, Known { warnings, snapshot: false }))
+            }
+        }
+    }
+
+    fn compile(&self, wasm: &[u8]) -> Result<Component, Vec<Finding>> {
+        self.sandbox.compile(wasm).map_err(|error| vec![Finding::component(format!("does not compile: {error:#}"))])
+    }
+
+    fn link(&self, component: &Component) -> Result<InstancePre<State>, String> {
+        self.sandbox
+            .linker
+            .instantiate_pre(component)
+            .map_err(|error| format!("does not fit this server's interface: {error:#}"))
+    }
+
+    fn instance(
+        &self,
+        pre: &InstancePre<State>,
+        host: &Arc<PluginHost>,
+    ) -> Result<(Store<State>, Instance, lifecycle::Guest), Vec<Finding>> {
+        let mut store = store(self.sandbox, host, Instant::now());
+        store.data_mut().prepare();
+        let indices = lifecycle::GuestIndices::new(pre).map_err(|e| vec![Finding::component(e.to_string())])?;
+        let started =
+            pre.instantiate(&mut store).and_then(|instance| Ok((instance, indices.load(&mut store, &instance)?)));
+        match started {
+            Ok((instance, guest)) => Ok((store, instance, guest)),
+            Err(error) => Err(vec![blame("does not start", &error, &store)]),
+        }
+    }
+
+    /// The plugin's own opinion of its settings: warnings, or errors.
+    fn validate(
+        &self,
+        pre: &InstancePre<State>,
+        host: &Arc<PluginHost>,
+    ) -> Result<Vec<(String, String)>, Vec<Finding>> {
+        let (mut store, _, guest) = self.instance(pre, host)?;
+        let diagnostics = guest
+            .call_validate_settings(&mut store, &host.settings)
+            .map_err(|error| vec![blame("`validate-settings` failed", &error, &store)])?;
+        let (errors, warnings): (Vec<_>, Vec<_>) =
+            diagnostics.into_iter().partition(|diagnostic| matches!(diagnostic.severity, lifecycle::Severity::Error));
+        let warnings: Vec<_> = warnings.into_iter().map(|d| (d.pointer, d.message)).collect();
+        if errors.is_empty() {
+            return Ok(warnings);
+        }
+        let finding = |error, pointer, message| Finding { error, settings: Some(pointer), message };
+        Err(errors
+            .into_iter()
+            .map(|d| finding(true, d.pointer, d.message))
+            .chain(warnings.into_iter().map(|(pointer, message)| finding(false, pointer, message)))
+            .collect())
+    }
+
+    fn initialised(
+        &self,
+        pre: &InstancePre<State>,
+        host: &Arc<PluginHost>,
+    ) -> Result<(Store<State>, Instance), Vec<Finding>> {
+        let (mut store, instance, guest) = self.instance(pre, host)?;
+        match guest.call_init(&mut store, &host.settings) {
+            Ok(Ok(())) => Ok((store, instance)),
+            Ok(Err(said)) => Err(vec![Finding {
+                settings: Some(String::new()),
+                ..Finding::component(format!("`init` refused: {said}"))
+            }]),
+            Err(error) => Err(vec![blame("`init` failed", &error, &store)]),
+        }
+    }
+
+    fn assemble(
+        &self,
+        raw: &Raw<'_>,
+        anatomy: &Anatomy,
+        host: Arc<PluginHost>,
+        component: &Component,
+        snapshot: bool,
+    ) -> Result<Plugin, String> {
+        let pre = self.link(component)?;
+        let hooks = hooks(&pre, anatomy).map_err(|error| format!("{error:#}"))?;
+        let digest = blake3::hash(raw.wasm).to_hex().to_string();
+        Ok(Plugin {
+            name: host.name.clone(),
+            component: raw.entry.component.clone(),
+            short: digest[..16].into(),
+            digest,
+            imports: anatomy.imports.clone(),
+            reuse: raw.entry.reuse,
+            hooks,
+            host,
+            pre,
+            snapshot,
+            sandbox: self.sandbox,
+            idle: Mutex::default(),
+            health: Health::default(),
+        })
+    }
+}
+
+/// As many as may well judge at once.
+fn judging_threads() -> usize {
+    std::thread::available_parallelism().map_or(2, |threads| threads.get().min(8))
+}
+
+fn blame(step: &str, error: &wasmtime::Error, store: &Store<State>) -> Finding {
+    Finding::component(match PluginFault::classify(error, store.data()) {
+        PluginFault::Timeout { .. } => {
+            format!("{step}: ran longer than `init_ms` allows ({} ms)", store.data().host.limits.init_ms)
+        }
+        fault => format!("{step}: it {fault}"),
+    })
+}
+
+fn hooks(pre: &InstancePre<State>, anatomy: &Anatomy) -> wasmtime::Result<Hooks> {
+    Ok(Hooks {
+        access: anatomy.access.then(|| access_hook::GuestIndices::new(pre)).transpose()?,
+        content: anatomy.content.then(|| content_hook::GuestIndices::new(pre)).transpose()?,
+        audit: anatomy.audit.then(|| audit_hook::GuestIndices::new(pre)).transpose()?,
+        lifecycle: lifecycle::GuestIndices::new(pre)?,
+    })
+}

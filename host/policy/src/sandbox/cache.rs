@@ -1,0 +1,127 @@
+//! Compiled plugins on disk, so that a start does not compile.
+//!
+//! Loading compiled code means running it: an entry is only ever loaded if its keyed blake3 says
+//! that this server wrote it, under this name.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+const MAC_BYTES: usize = 32;
+
+/// The compile cache of one server.
+pub(crate) struct Cache {
+    dir: PathBuf,
+    key: [u8; 32],
+}
+
+/// What is known of a compiled plugin besides its code.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Known {
+    /// Warnings of its `validate-settings`: pointer and message.
+    pub(crate) warnings: Vec<(String, String)>,
+    /// Whether the code starts initialised. If not, `init` runs in each new instance.
+    pub(crate) snapshot: bool,
+}
+
+impl Cache {
+    pub(crate) fn new(dir: PathBuf, key: &[u8; 32]) -> Self {
+        Self { dir, key: blake3::derive_key("isthmus policy compile cache v1", key) }
+    }
+
+    /// Loads an entry. Anything wrong with it counts as its absence.
+    pub(crate) fn load(&self, engine: &Engine, name: &str) -> Option<(Component, Known)> {
+        let entry = fs::read(self.path(name)).ok()?;
+        let (mac, content) = entry.split_at_checked(MAC_BYTES)?;
+        if self.mac(name, content) != blake3::Hash::from_slice(mac).ok()? {
+            tracing::warn!(name, "a compile cache entry is not ours; compiled anew");
+            return None;
+        }
+        let (length, rest) = content.split_first_chunk::<4>()?;
+        let (known, code) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+        let known = serde_json::from_slice(known).ok()?;
+        Some((deserialize(engine, code)?, known))
+    }
+
+    /// Keeps an entry. A cache that cannot be written costs time, nothing else.
+    pub(crate) fn keep(&self, name: &str, component: &Component, known: &Known) {
+        if let Err(error) = self.write(name, component, known) {
+            tracing::warn!(name, %error, "a compiled plugin could not be cached");
+        }
+    }
+
+    fn write(&self, name: &str, component: &Component, known: &Known) -> std::io::Result<()> {
+        let code = component.serialize().map_err(std::io::Error::other)?;
+        let known = serde_json::to_vec(known).map_err(std::io::Error::other)?;
+        let length = u32::try_from(known.len()).map_err(std::io::Error::other)?;
+        let mut content = Vec::with_capacity(4 + known.len() + code.len());
+        content.extend_from_slice(&length.to_le_bytes());
+        content.extend_from_slice(&known);
+        content.extend_from_slice(&code);
+        fs::create_dir_all(&self.dir)?;
+        let path = self.path(name);
+        let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
+        let mut file = fs::File::create(&temporary)?;
+        file.write_all(self.mac(name, &content).as_bytes())?;
+        file.write_all(&content)?;
+        drop(file);
+        fs::rename(&temporary, &path)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(Path::new(name).with_extension("cwasm"))
+    }
+
+    fn mac(&self, name: &str, content: &[u8]) -> blake3::Hash {
+        let mut hasher = blake3::Hasher::new_keyed(&self.key);
+        hasher.update(name.as_bytes()).update(&[0]).update(content);
+        hasher.finalize()
+    }
+}
+
+/// The one unsafe place of the product.
+#[allow(
+    unsafe_code,
+    reason = "wasmtime trusts compiled code; `load` has just proved by a keyed MAC that this \
+              process's own key wrote it, and wasmtime itself checks engine and version"
+)]
+fn deserialize(engine: &Engine, code: &[u8]) -> Option<Component> {
+    // SAFETY: `code` is what `Component::serialize` gave us, see above.
+    unsafe { Component::deserialize(engine, code) }.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::sandbox::engine::Sandbox;
+
+    #[test]
+    fn an_entry_that_is_not_ours_is_not_loaded() {
+        let sandbox = Sandbox::shared().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::new(dir.path().to_owned(), &[1; 32]);
+        let component = sandbox.compile(b"\0asm\x0d\0\x01\0").unwrap();
+        let known = Known { warnings: vec![("/a".into(), "b".into())], snapshot: true };
+        cache.keep("one", &component, &known);
+        assert_eq!(cache.load(&sandbox.engine, "one").unwrap().1, known);
+
+        let other = Cache::new(dir.path().to_owned(), &[2; 32]);
+        assert!(other.load(&sandbox.engine, "one").is_none(), "another key");
+        fs::copy(cache.path("one"), cache.path("two")).unwrap();
+        assert!(cache.load(&sandbox.engine, "two").is_none(), "another name");
+        let mut bytes = fs::read(cache.path("one")).unwrap();
+        for at in [0, MAC_BYTES, bytes.len() - 1] {
+            bytes[at] ^= 1;
+            fs::write(cache.path("one"), &bytes).unwrap();
+            assert!(cache.load(&sandbox.engine, "one").is_none(), "byte {at}");
+            bytes[at] ^= 1;
+        }
+        fs::write(cache.path("one"), &bytes[..10]).unwrap();
+        assert!(cache.load(&sandbox.engine, "one").is_none(), "cut short");
+    }
+}

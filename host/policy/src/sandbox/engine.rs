@@ -1,0 +1,105 @@
+//! The engine: Cranelift, pooled instances, epochs; no threads, no garbage collector, no async.
+
+use std::sync::{Arc, OnceLock};
+
+use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
+
+use super::state::State;
+use super::ticker::Ticker;
+
+/// Instances alive at once in the process: each thread that judges has one, pools have some.
+const INSTANCES: u32 = 1_000;
+/// A component may have so many core modules: its own, and the adapters that the tools add.
+const CORE_INSTANCES: u32 = 8;
+/// No memory limit in a bundle can be higher.
+pub(crate) const MAX_MEMORY_MIB: u32 = 512;
+/// What stays mapped of a freed instance, so that the next one starts without page faults.
+const KEEP_RESIDENT: usize = 1 << 20;
+
+/// The engine with everything that depends on it.
+pub(crate) struct Sandbox {
+    pub(crate) engine: Engine,
+    pub(crate) linker: Linker<State>,
+    pub(crate) ticker: Arc<Ticker>,
+    /// Changes whenever compiled code of another build could not be loaded.
+    pub(crate) compatibility: [u8; 32],
+}
+
+impl Sandbox {
+    /// The process has one: address space for pooled memories is reserved once.
+    pub(crate) fn shared() -> Result<&'static Self, String> {
+        static SHARED: OnceLock<Result<Sandbox, String>> = OnceLock::new();
+        SHARED.get_or_init(Self::new).as_ref().map_err(Clone::clone)
+    }
+
+    fn new() -> Result<Self, String> {
+        let engine = [INSTANCES, INSTANCES / 4, INSTANCES / 16]
+            .into_iter()
+            .map(|instances| Engine::new(&config(instances)))
+            .reduce(|first, next| first.or(next))
+            .ok_or("no configuration")?
+            .map_err(|error| format!("{error:#}"))?;
+        let mut linker = Linker::new(&engine);
+        crate::bindings::Plugins::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)
+            .map_err(|error| format!("{error:#}"))?;
+        let ticking = engine.clone();
+        let ticker = Ticker::start(move || ticking.increment_epoch()).map_err(|error| error.to_string())?;
+        let compatibility = compatibility(&engine);
+        Ok(Self { engine, linker, ticker, compatibility })
+    }
+
+    /// Compiles a component. Takes tens of milliseconds.
+    pub(crate) fn compile(&self, wasm: &[u8]) -> wasmtime::Result<Component> {
+        Component::new(&self.engine, wasm)
+    }
+}
+
+fn config(instances: u32) -> Config {
+    let mut config = Config::new();
+    config
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(instances)))
+        .epoch_interruption(true)
+        .concurrency_support(false)
+        .cranelift_opt_level(OptLevel::Speed)
+        .wasm_memory64(false)
+        .wasm_relaxed_simd(false)
+        .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(8))
+        .memory_init_cow(true);
+    config
+}
+
+fn pool(instances: u32) -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(instances)
+        .total_core_instances(instances * CORE_INSTANCES)
+        .total_memories(instances)
+        .total_tables(instances * 4)
+        .max_core_instances_per_component(CORE_INSTANCES)
+        .max_memories_per_component(2)
+        .max_tables_per_component(8)
+        .max_memory_size((MAX_MEMORY_MIB as usize) << 20)
+        .max_component_instance_size(1 << 20)
+        .max_core_instance_size(1 << 20)
+        .table_elements(20_000)
+        .linear_memory_keep_resident(KEEP_RESIDENT)
+        .table_keep_resident(64 * 1024)
+        .pagemap_scan(Enabled::Auto);
+    pool
+}
+
+/// A blake3 digest of what wasmtime calls the compatibility of compiled code.
+fn compatibility(engine: &Engine) -> [u8; 32] {
+    struct Blake(blake3::Hasher);
+    impl std::hash::Hasher for Blake {
+        fn finish(&self) -> u64 {
+            0
+        }
+        fn write(&mut self, bytes: &[u8]) {
+            self.0.update(bytes);
+        }
+    }
+    let mut hasher = Blake(blake3::Hasher::new());
+    std::hash::Hash::hash(&engine.precompile_compatibility_hash(), &mut hasher);
+    *hasher.0.finalize().as_bytes()
+}

@@ -1,0 +1,213 @@
+//! What belongs to one instance: its limits, what it has used of them, what it may ask.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use wasmtime::{ResourceLimiter, StoreContextMut, UpdateDeadline};
+
+use super::counters::Counters;
+use super::ticker::thread_cpu;
+use crate::call::Body;
+use crate::fault::PluginFault;
+use crate::services::Services;
+use crate::stats::Figures;
+
+/// Limits of one plugin, from its `[plugin.limits]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// CPU time a call, in milliseconds; ten times that in wall time.
+    pub(crate) time_ms: u32,
+    /// CPU time of `init` and `validate-settings`, in milliseconds.
+    pub(crate) init_ms: u32,
+    /// All memories and tables of the instance together.
+    pub(crate) memory_mib: u32,
+    /// What one answer or host call may hand over.
+    pub(crate) output_kib: u32,
+    /// Host calls a call.
+    pub(crate) host_calls: u32,
+    /// Log lines a call.
+    pub(crate) log_lines: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { time_ms: 10, init_ms: 5_000, memory_mib: 16, output_kib: 256, host_calls: 10_000, log_lines: 100 }
+    }
+}
+
+/// A named list of a bundle.
+#[derive(Debug, Default)]
+pub(crate) struct List {
+    pub(crate) entries: Vec<String>,
+    pub(crate) set: HashSet<String>,
+}
+
+/// All lists of a bundle, by name.
+pub(crate) type Lists = HashMap<String, List>;
+
+/// What the instances of one prepared plugin share.
+pub(crate) struct PluginHost {
+    pub(crate) name: Arc<str>,
+    pub(crate) limits: Limits,
+    /// JSON.
+    pub(crate) settings: String,
+    pub(crate) lists: Arc<Lists>,
+    pub(crate) services: Arc<dyn Services>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) figures: Arc<Figures>,
+    pub(crate) log_window: LogWindow,
+}
+
+/// At most so many log lines a second from one plugin, whatever it does.
+#[derive(Default)]
+pub(crate) struct LogWindow {
+    /// Seconds since 1970 in the upper, lines in the lower 32 bits.
+    window: AtomicU64,
+}
+
+impl LogWindow {
+    const LINES_A_SECOND: u64 = 200;
+
+    pub(crate) fn admit(&self, now_ms: u64) -> bool {
+        let second = (now_ms / 1_000) << 32;
+        let before = self
+            .window
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |window| {
+                Some(if window >> 32 == second >> 32 { window + 1 } else { second + 1 })
+            })
+            .unwrap_or(second);
+        before >> 32 != second >> 32 || before & 0xffff_ffff < Self::LINES_A_SECOND
+    }
+}
+
+/// What the current call has used of its limits.
+pub(crate) struct Budget {
+    pub(crate) started: Instant,
+    pub(crate) time: Duration,
+    /// The thread's CPU time at the first tick of this call, less what it had used by then.
+    cpu_base: Option<Duration>,
+    pub(crate) host_calls: u32,
+    pub(crate) log_lines: u32,
+    /// The last line that the plugin logged as an error: a panic's message, as a rule.
+    pub(crate) last_error: Option<String>,
+}
+
+/// What the instance holds of the host's memory.
+#[derive(Default)]
+pub(crate) struct Memory {
+    used: usize,
+    limit: usize,
+    /// A request was refused: the trap that follows has this cause.
+    pub(crate) refused: bool,
+}
+
+/// The store's data.
+pub(crate) struct State {
+    pub(crate) host: Arc<PluginHost>,
+    pub(crate) budget: Budget,
+    pub(crate) memory: Memory,
+    pub(crate) body: Option<Arc<dyn Body>>,
+}
+
+/// The epoch advances once a millisecond.
+const TICK: Duration = Duration::from_millis(1);
+/// A plugin that waits for the CPU is innocent, but not for ever.
+const WALL_FACTOR: u32 = 10;
+
+impl State {
+    pub(crate) fn new(host: Arc<PluginHost>, started: Instant) -> Self {
+        let limit = (host.limits.memory_mib as usize) << 20;
+        let budget = Budget {
+            started,
+            time: Duration::from_millis(u64::from(host.limits.time_ms)),
+            cpu_base: None,
+            host_calls: host.limits.host_calls,
+            log_lines: host.limits.log_lines,
+            last_error: None,
+        };
+        Self { host, budget, memory: Memory { limit, ..Memory::default() }, body: None }
+    }
+
+    /// Gives the next call its whole budget.
+    pub(crate) fn refill(&mut self, started: Instant) {
+        let limits = &self.host.limits;
+        self.budget.started = started;
+        self.budget.cpu_base = None;
+        self.budget.host_calls = limits.host_calls;
+        self.budget.log_lines = limits.log_lines;
+        self.budget.last_error = None;
+    }
+
+    /// Preparation may take longer than a call, and reads whole lists.
+    pub(crate) fn prepare(&mut self) {
+        self.budget.time = Duration::from_millis(u64::from(self.host.limits.init_ms));
+        self.budget.host_calls = self.host.limits.host_calls.saturating_mul(10);
+    }
+
+    /// The snapshot reads through a page of memory that the plugin does not have.
+    pub(crate) fn lend_memory(&mut self, bytes: usize) {
+        self.memory.limit += bytes;
+    }
+
+    pub(crate) fn spend_host_call(&mut self) -> wasmtime::Result<()> {
+        match self.budget.host_calls.checked_sub(1) {
+            Some(left) => {
+                self.budget.host_calls = left;
+                Ok(())
+            }
+            None => Err(wasmtime::Error::new(PluginFault::HostCalls { limit: self.host.limits.host_calls })),
+        }
+    }
+
+    /// Each tick of a running call ends here. A plugin is stopped for the CPU time that it used,
+    /// not for the time that a busy machine kept it waiting.
+    pub(crate) fn on_tick(mut store: StoreContextMut<'_, Self>) -> wasmtime::Result<UpdateDeadline> {
+        let state = store.data_mut();
+        let budget = &mut state.budget;
+        let cpu = thread_cpu();
+        let wall = budget.started.elapsed();
+        let base = *budget.cpu_base.get_or_insert_with(|| cpu.saturating_sub(wall.min(TICK)));
+        if cpu.saturating_sub(base) >= budget.time || wall >= budget.time * WALL_FACTOR {
+            let limit_ms = u32::try_from(budget.time.as_millis()).unwrap_or(u32::MAX);
+            return Err(wasmtime::Error::new(PluginFault::Timeout { limit_ms }));
+        }
+        Ok(UpdateDeadline::Continue(1))
+    }
+}
+
+impl Memory {
+    fn grow(&mut self, current: usize, desired: usize) -> bool {
+        let used = self.used + desired.saturating_sub(current);
+        if used > self.limit {
+            self.refused = true;
+            return false;
+        }
+        self.used = used;
+        true
+    }
+}
+
+/// wasmtime's own limits count each memory for itself; this sums over the instance.
+impl ResourceLimiter for State {
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(self.memory.grow(current, desired))
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let entry = size_of::<usize>();
+        Ok(self.memory.grow(current * entry, desired * entry))
+    }
+}
+
+/// What plugins counted themselves: bounded, so that names made of user input cannot fill memory.
+pub(crate) fn count(counted: &mut BTreeMap<String, u64>, name: String, amount: u64) {
+    const NAMES: usize = 100;
+    const NAME_BYTES: usize = 64;
+    if let Some(sum) = counted.get_mut(&name) {
+        *sum = sum.saturating_add(amount);
+    } else if counted.len() < NAMES && name.len() <= NAME_BYTES && !name.is_empty() {
+        counted.insert(name, amount);
+    }
+}

@@ -1,0 +1,138 @@
+//! The clock behind time limits: a thread that advances the engine's epoch each millisecond, and
+//! one that watches it. Without a living clock no plugin runs: a loop could never be stopped.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const TICK: Duration = Duration::from_millis(1);
+/// A tick this late means that the clock is dead, not merely that the machine is busy.
+const DEAD_AFTER: Duration = Duration::from_millis(500);
+/// How long a call waits for a late tick, so that a process that slept (SIGSTOP, a suspended
+/// virtual machine) is not taken for one whose clock died.
+const GRACE: Duration = Duration::from_millis(50);
+
+pub(crate) struct Ticker {
+    born: Instant,
+    /// Milliseconds after `born` of the last tick.
+    beat: AtomicU64,
+    /// Which ticker thread is the rightful one; others end.
+    reign: AtomicU64,
+    tick: Box<dyn Fn() + Send + Sync>,
+}
+
+impl Ticker {
+    /// Starts both threads.
+    pub(crate) fn start(tick: impl Fn() + Send + Sync + 'static) -> std::io::Result<Arc<Self>> {
+        let ticker = Arc::new(Self {
+            born: Instant::now(),
+            beat: AtomicU64::new(0),
+            reign: AtomicU64::new(0),
+            tick: Box::new(tick),
+        });
+        ticker.clone().spawn(0)?;
+        let watched = Arc::downgrade(&ticker);
+        thread::Builder::new().name("isthmus-epoch-watch".into()).spawn(move || {
+            loop {
+                thread::sleep(DEAD_AFTER / 4);
+                let Some(ticker) = watched.upgrade() else { return };
+                ticker.watch();
+            }
+        })?;
+        Ok(ticker)
+    }
+
+    fn spawn(self: Arc<Self>, reign: u64) -> std::io::Result<()> {
+        let ticker = Arc::downgrade(&self);
+        thread::Builder::new().name("isthmus-epoch".into()).spawn(move || {
+            loop {
+                thread::sleep(TICK);
+                let Some(ticker) = ticker.upgrade() else { return };
+                if ticker.reign.load(Ordering::Relaxed) != reign {
+                    return;
+                }
+                (ticker.tick)();
+                ticker.beat.store(ticker.age(Instant::now()), Ordering::Relaxed);
+            }
+        })?;
+        Ok(())
+    }
+
+    fn age(&self, now: Instant) -> u64 {
+        u64::try_from(now.duration_since(self.born).as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn late(&self, now: Instant) -> bool {
+        self.age(now).saturating_sub(self.beat.load(Ordering::Relaxed)) > DEAD_AFTER.as_millis() as u64
+    }
+
+    fn watch(self: &Arc<Self>) {
+        if !self.late(Instant::now()) {
+            return;
+        }
+        let reign = self.reign.fetch_add(1, Ordering::Relaxed) + 1;
+        match self.clone().spawn(reign) {
+            Ok(()) => tracing::error!("the clock of the policy time limits had stopped; started anew"),
+            Err(error) => {
+                tracing::error!(%error, "the clock of the policy time limits has stopped and cannot be started");
+            }
+        }
+    }
+
+    /// Whether time limits are enforced at `now`, the time that the caller has just read.
+    pub(crate) fn alive(&self, now: Instant) -> bool {
+        if !self.late(now) {
+            return true;
+        }
+        while now.elapsed() < GRACE {
+            thread::sleep(TICK);
+            if !self.late(Instant::now()) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Deposes the ticker thread without an heir, as if it had died.
+    #[cfg(test)]
+    fn kill(&self) {
+        self.reign.fetch_add(1_000_000, Ordering::Relaxed);
+    }
+}
+
+/// CPU time of the calling thread.
+pub(crate) fn thread_cpu() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn a_dead_clock_is_noticed_and_started_anew() {
+        let ticks = Arc::new(AtomicU64::new(0));
+        let counted = ticks.clone();
+        let ticker = Ticker::start(move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+        })
+        .unwrap();
+        thread::sleep(Duration::from_millis(100));
+        assert!(ticks.load(Ordering::Relaxed) > 10 && ticker.alive(Instant::now()));
+
+        ticker.kill();
+        let mut refused = false;
+        for _ in 0..200 {
+            thread::sleep(Duration::from_millis(10));
+            refused |= ticker.late(Instant::now());
+            if refused && ticker.alive(Instant::now()) {
+                return;
+            }
+        }
+        assert!(refused, "the dead clock was never noticed");
+        assert!(ticker.alive(Instant::now()), "the clock was not started anew");
+    }
+}

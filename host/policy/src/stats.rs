@@ -1,0 +1,78 @@
+//! Figures per plugin, by its name in the bundle: they outlive generations.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::fault::PluginFault;
+use crate::report::{PluginStats, TIME_BUCKETS};
+
+const VERDICTS: [&str; 9] = ["allow", "deny", "abstain", "pass", "reject", "rewrite", "hold", "treat", "fault"];
+
+/// Counters of one plugin.
+#[derive(Default)]
+pub(crate) struct Figures {
+    verdicts: [AtomicU64; VERDICTS.len()],
+    faults: [AtomicU64; PluginFault::KINDS.len()],
+    micros: AtomicU64,
+    histogram: [AtomicU64; TIME_BUCKETS.len() + 1],
+    pub(crate) counted: Mutex<BTreeMap<String, u64>>,
+}
+
+impl Figures {
+    pub(crate) fn record(&self, verdict: &'static str, fault: Option<&PluginFault>, micros: u32) {
+        if let Some(at) = VERDICTS.iter().position(|name| *name == verdict) {
+            self.verdicts[at].fetch_add(1, Ordering::Relaxed);
+        }
+        if let Some(fault) = fault {
+            self.faults[fault.index()].fetch_add(1, Ordering::Relaxed);
+        }
+        self.micros.fetch_add(u64::from(micros), Ordering::Relaxed);
+        let bucket = TIME_BUCKETS.iter().position(|bound| micros <= *bound).unwrap_or(TIME_BUCKETS.len());
+        self.histogram[bucket].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn read(&self, plugin: &str) -> PluginStats {
+        let histogram: Vec<u64> = self.histogram.iter().map(|n| n.load(Ordering::Relaxed)).collect();
+        let counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        PluginStats {
+            plugin: plugin.to_owned(),
+            calls: histogram.iter().sum(),
+            verdicts: named(&VERDICTS, &self.verdicts),
+            faults: named(&PluginFault::KINDS, &self.faults),
+            micros: self.micros.load(Ordering::Relaxed),
+            histogram,
+            counted: counted.iter().map(|(name, sum)| (name.clone(), *sum)).collect(),
+        }
+    }
+}
+
+fn named(names: &[&'static str], values: &[AtomicU64]) -> Vec<(&'static str, u64)> {
+    names
+        .iter()
+        .zip(values)
+        .map(|(name, value)| (*name, value.load(Ordering::Relaxed)))
+        .filter(|(_, value)| *value > 0)
+        .collect()
+}
+
+/// The figures of all plugins that this process has run.
+#[derive(Default)]
+pub(crate) struct AllFigures {
+    by_name: Mutex<HashMap<String, Arc<Figures>>>,
+}
+
+impl AllFigures {
+    pub(crate) fn of(&self, plugin: &str) -> Arc<Figures> {
+        let mut by_name = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
+        by_name.entry(plugin.to_owned()).or_default().clone()
+    }
+
+    /// Sorted by name.
+    pub(crate) fn read(&self) -> Vec<PluginStats> {
+        let by_name = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<_> = by_name.iter().map(|(name, figures)| figures.read(name)).collect();
+        all.sort_by(|a, b| a.plugin.cmp(&b.plugin));
+        all
+    }
+}
