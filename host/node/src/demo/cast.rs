@@ -9,13 +9,14 @@ use serde_json::json;
 
 use super::admin::{self, Admin};
 use super::bundle::{self, words};
-use super::config::{self, PARTS, PLATFORM_CA, Part};
+use super::config::{self, PARTS, Part};
 use super::error::DemoError;
 use super::folder::{Folder, write_private};
 use super::process::Process;
 use super::record::{AdminTokens, DemoRecord, PlatformRecord, ServerRecord, UserRecord};
 use super::say::Say;
 use crate::client::Api;
+use crate::platform::root_file;
 
 /// A debug build on a busy machine takes this long to come up at worst.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -131,7 +132,7 @@ fn processes(folder: &Folder) -> (Process, Vec<Process>) {
 async fn platform_record(folder: &Folder, process: &Process) -> Result<PlatformRecord, DemoError> {
     let data = folder.of("platform").join("data");
     let [api, admin] = folder.ports().platform();
-    let ca = data.join(PLATFORM_CA);
+    let ca = root_file(&data);
     ready(process, &config::url(admin), &ca).await?;
     let tokens = tokens(&data)?;
     Ok(PlatformRecord { url: config::url(api), admin_url: config::url(admin), admin_token: tokens.system, ca })

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::error::DemoError;
 use super::folder::{Folder, Ports};
+use crate::platform::root_file;
 
 /// One of the demo's two servers.
 #[derive(Debug, Clone, Copy)]
@@ -92,7 +93,7 @@ admin = "127.0.0.1:{admin}"
 
 [platform]
 url = "https://127.0.0.1:{platform}"
-ca = "../platform/data/{ca}"
+ca = "{ca}"
 # A demo approves its own applications at once.
 poll_ms = 200
 
@@ -107,12 +108,9 @@ watch = true
 allow_unsigned = true
 "#,
         index = index + 1,
-        ca = PLATFORM_CA,
+        ca = root_file(Path::new("../platform/data")).display(),
     )
 }
-
-/// The platform's root certificate, below its data folder.
-pub(super) const PLATFORM_CA: &str = "ca/ca.pem";
 
 #[cfg(test)]
 mod tests {
