@@ -88,6 +88,18 @@ pub enum Retry {
     Never,
 }
 
+impl Retry {
+    /// What a peer's answer means for a letter. A server in trouble (408, 429, 5xx) is asked again whatever `code` it
+    /// found time to write; else the code decides.
+    #[must_use]
+    pub const fn of(http_status: u16, code: Code) -> Retry {
+        match (http_status, code.retry()) {
+            (408 | 429 | 500.., Retry::Never | Retry::Done) => Retry::Later,
+            (_, retry) => retry,
+        }
+    }
+}
+
 impl Code {
     /// The HTTP status of an answer with this code (R4): 200 for whatever the domain said.
     #[must_use]
@@ -361,6 +373,27 @@ mod tests {
         for (why, status) in transport {
             assert_eq!(why.answer().0, status, "{why:?}");
             assert_ne!(why.answer().1, Code::Success, "a caller that reads only code is not misled");
+        }
+    }
+
+    #[test]
+    fn a_refusal_for_good_leaves_the_lane_and_trouble_does_not() {
+        let cases = [
+            (200, 0, Retry::Done),
+            (200, 1, Retry::Never),
+            (200, 1002, Retry::Never),
+            (200, 1102, Retry::Never),
+            (200, 1104, Retry::Never),
+            (200, 77, Retry::Never),
+            (400, 1001, Retry::Never),
+            (401, 1101, Retry::Later),
+            (429, 1301, Retry::Later),
+            (503, 1302, Retry::Later),
+            (500, 1, Retry::Later),
+            (502, 0, Retry::Later),
+        ];
+        for (status, code, retry) in cases {
+            assert_eq!(Retry::of(status, Code::from_number(code)), retry, "{status} {code}");
         }
     }
 

@@ -15,7 +15,7 @@ pub mod record;
 
 pub use address::Address;
 pub use call::{CALLS, CallSpec};
-pub use code::{Answer, Code, Empty, Refusal, Transport};
+pub use code::{Answer, Code, Empty, Refusal, Retry, Transport};
 pub use id::{GroupId, InvalidId, MediaId, MessageId, ServerId, UserId};
 pub use json::{Fields, Read, ReadError};
 pub use message::{ChatScene, Content, FileContent, MessageInfo, MessageType};

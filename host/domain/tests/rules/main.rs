@@ -1,0 +1,10 @@
+//! The rules, against a real store in a temporary folder.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod accounts;
+mod messages;
+mod place;
+mod properties;
+mod quarantine;
+mod receiving;
+mod registry;
