@@ -22,6 +22,8 @@ pub mod listen;
 pub mod peer;
 pub mod tls;
 
+mod guarded;
+
 pub use ca::Ca;
 pub use http::{Body, BodyError, read_body};
 pub use identity::{Identity, PeerCertificate};

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use futures_util::task::AtomicWaker;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 use super::{Limits, identity_of};
+use crate::guarded::{Cut, Guard};
 use crate::identity::{Identity, PeerCertificate};
 
 const OPEN: u8 = 0;
@@ -35,8 +35,7 @@ pub struct Connection {
     pub(super) activity: Activity,
     state: AtomicU8,
     changed: Notify,
-    reader: AtomicWaker,
-    writer: AtomicWaker,
+    cut: Cut,
     clock: Arc<Clock>,
 }
 
@@ -47,6 +46,7 @@ pub(super) struct Activity {
     idle_since: AtomicU32,
     head_since: AtomicU32,
     blocked_since: AtomicU32,
+    draining_since: AtomicU32,
     upgraded: AtomicBool,
 }
 
@@ -61,15 +61,16 @@ impl Connection {
     pub fn close(&self) {
         self.state.store(CUT, Ordering::SeqCst);
         self.changed.notify_waiters();
-        self.reader.wake();
-        self.writer.wake();
+        self.cut.cut();
     }
 
     /// Lets requests under way end and takes no new ones.
     pub fn drain(&self) {
         // Never back from cut.
-        let _ = self.state.compare_exchange(OPEN, DRAINING, Ordering::SeqCst, Ordering::SeqCst);
-        self.changed.notify_waiters();
+        if self.state.compare_exchange(OPEN, DRAINING, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+            self.activity.draining_since.store(self.clock.now(), Ordering::Relaxed);
+            self.changed.notify_waiters();
+        }
     }
 
     /// Completes when the connection is to end, gracefully or not: a WebSocket says good-bye then.
@@ -107,14 +108,6 @@ impl Connection {
         }
     }
 
-    pub(super) fn reader(&self) -> &AtomicWaker {
-        &self.reader
-    }
-
-    pub(super) fn writer(&self) -> &AtomicWaker {
-        &self.writer
-    }
-
     /// A request begins; it ends when the guard is dropped.
     pub(super) fn begin(self: &Arc<Self>) -> Busy {
         self.activity.requests.fetch_add(1, Ordering::Relaxed);
@@ -123,14 +116,14 @@ impl Connection {
     }
 
     /// Bytes came in: perhaps the first of a head.
-    pub(super) fn has_read(&self) {
+    fn has_read(&self) {
         if !self.http2 && self.requests() == 0 && self.activity.head_since.load(Ordering::Relaxed) == 0 {
             self.activity.head_since.store(self.clock.now(), Ordering::Relaxed);
         }
     }
 
     /// The peer takes no more bytes, or takes them again.
-    pub(super) fn write_blocked(&self, blocked: bool) {
+    fn write_blocked(&self, blocked: bool) {
         let since = self.activity.blocked_since.load(Ordering::Relaxed);
         if blocked && since == 0 {
             self.activity.blocked_since.store(self.clock.now(), Ordering::Relaxed);
@@ -160,6 +153,10 @@ impl Connection {
         }
         if past(&activity.head_since, self.clock.header) {
             tracing::debug!(connection = ?self, "cut: the request's head takes too long");
+            return self.close();
+        }
+        // A peer that never began to speak HTTP/2 does not hear that we want to end.
+        if past(&activity.draining_since, self.clock.header) {
             return self.close();
         }
         if past(&activity.idle_since, self.clock.idle) {
@@ -307,8 +304,7 @@ impl Connections {
             activity: Activity { idle_since: AtomicU32::new(clock.now()), ..Activity::default() },
             state: AtomicU8::new(OPEN),
             changed: Notify::new(),
-            reader: AtomicWaker::new(),
-            writer: AtomicWaker::new(),
+            cut: Cut::default(),
             clock: clock.clone(),
         });
         self.live().insert(connection.id, connection.clone());
@@ -350,5 +346,19 @@ pub(super) struct Live {
 impl Drop for Live {
     fn drop(&mut self) {
         self.registry.live().remove(&self.connection.id);
+    }
+}
+
+impl Guard for Live {
+    fn cut(&self) -> &Cut {
+        &self.connection.cut
+    }
+
+    fn has_read(&self) {
+        self.connection.has_read();
+    }
+
+    fn write_blocked(&self, blocked: bool) {
+        self.connection.write_blocked(blocked);
     }
 }

@@ -3,17 +3,18 @@
 use std::convert::Infallible;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use http::{Request, Response};
-use hyper::body::Incoming;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::connection::{Connection, Live};
-use super::watched::Watched;
+use super::connection::{Busy, Connection, Live};
 use super::{Limits, Service, Shared};
+use crate::guarded::Guarded;
 
 /// hyper's smallest: both buffers of an idle HTTP/1 connection together 16 KiB.
 const H1_BUFFER: usize = 8 * 1024;
@@ -27,7 +28,7 @@ where
     S: Service,
 {
     let connection = live.connection.clone();
-    let io = TokioIo::new(Watched::new(stream, live));
+    let io = TokioIo::new(Guarded::new(stream, live));
     let served = h1_builder(&shared.limits).serve_connection(io, service(connection.clone(), shared)).with_upgrades();
     drive(served, http1::UpgradeableConnection::graceful_shutdown, &connection).await;
     // If its bytes still flow, they are a WebSocket's now.
@@ -40,7 +41,7 @@ where
     S: Service,
 {
     let connection = live.connection.clone();
-    let io = TokioIo::new(Watched::new(stream, live));
+    let io = TokioIo::new(Guarded::new(stream, live));
     let served = h2_builder(&shared.limits).serve_connection(io, service(connection.clone(), shared));
     drive(served, http2::Connection::graceful_shutdown, &connection).await;
 }
@@ -74,19 +75,38 @@ fn service<S: Service>(
     shared: Arc<Shared<S>>,
 ) -> impl hyper::service::Service<
     Request<Incoming>,
-    Response = Response<S::Body>,
+    Response = Response<Counted<S::Body>>,
     Error = Infallible,
-    Future = impl Future<Output = Result<Response<S::Body>, Infallible>> + Send,
+    Future = impl Future<Output = Result<Response<Counted<S::Body>>, Infallible>> + Send,
 > {
     service_fn(move |request| {
         let busy = connection.begin();
         let answer = shared.service.call(request, connection.clone());
-        async move {
-            let answer = answer.await;
-            drop(busy);
-            Ok(answer)
-        }
+        async move { Ok(answer.await.map(|body| Counted { body, _busy: busy })) }
     })
+}
+
+/// An answer's body: the request is under way until its last byte.
+struct Counted<B> {
+    body: B,
+    _busy: Busy,
+}
+
+impl<B: Body + Unpin> Body for Counted<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        Pin::new(&mut self.get_mut().body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 async fn drive<C>(served: C, drain: impl Fn(Pin<&mut C>), connection: &Connection)

@@ -6,7 +6,6 @@
 mod bind;
 mod connection;
 mod drive;
-mod watched;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -85,7 +84,10 @@ pub struct Ended {
 /// What answers requests: any `Fn(Request<Incoming>, Arc<Connection>) -> impl Future<Output = Response<B>>`.
 pub trait Service: Send + Sync + 'static {
     /// The answer's body.
-    type Body: hyper::body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static;
+    type Body: hyper::body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
+        + Send
+        + Unpin
+        + 'static;
     /// The answer to come.
     type Future: Future<Output = Response<Self::Body>> + Send + 'static;
     /// Begins to answer one request, which came on `connection`.
@@ -96,7 +98,7 @@ impl<S, F, B> Service for S
 where
     S: Fn(Request<Incoming>, Arc<Connection>) -> F + Send + Sync + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
-    B: hyper::body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+    B: hyper::body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + Unpin + 'static,
 {
     type Body = B;
     type Future = F;

@@ -1,7 +1,8 @@
 //! One new connection to a party: TCP, TLS that proves who it is, HTTP/2 or HTTP/1.1.
 
+use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -10,8 +11,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::noting::{Fault, Noting};
 use super::{PeerAddress, PeerLimits, SendError, Step};
+use crate::guarded::{Cut, Guard, Guarded};
 use crate::http::Body;
 use crate::tls::ClientTls;
 
@@ -19,12 +20,43 @@ use crate::tls::ClientTls;
 const STREAM_WINDOW: u32 = 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
 
-type Io = TokioIo<Noting<TlsStream<TcpStream>>>;
+type Io = TokioIo<Guarded<TlsStream<TcpStream>, Arc<Link>>>;
+
+/// What can be done to a connection, and what befell it.
+#[derive(Default)]
+pub(super) struct Link {
+    cut: Cut,
+    /// HTTP/2 passes on a fault's words only, and a TLS 1.3 server refuses our certificate after the handshake, so that
+    /// the fault meets the first call.
+    fault: OnceLock<rustls::Error>,
+}
+
+impl Link {
+    pub(super) fn end(&self) {
+        self.cut.cut();
+    }
+
+    pub(super) fn fault(&self) -> Option<&rustls::Error> {
+        self.fault.get()
+    }
+}
+
+impl Guard for Arc<Link> {
+    fn cut(&self) -> &Cut {
+        &self.cut
+    }
+
+    fn failed(&self, error: &io::Error) {
+        if let Some(fault) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            let _ = self.fault.set(fault.clone());
+        }
+    }
+}
 
 /// A connection made: what sends on it, and what must be polled for it to live.
 pub(super) enum Made {
-    Http2(http2::SendRequest<Body>, http2::Connection<Io, Body, TokioExecutor>, Fault),
-    Http1(http1::SendRequest<Body>, Pin<Box<http1::Connection<Io, Body>>>, Fault),
+    Http2(http2::SendRequest<Body>, http2::Connection<Io, Body, TokioExecutor>, Arc<Link>),
+    Http1(http1::SendRequest<Body>, Pin<Box<http1::Connection<Io, Body>>>, Arc<Link>),
 }
 
 pub(super) async fn connect(to: &PeerAddress, tls: &ClientTls, limits: &PeerLimits) -> Result<Made, SendError> {
@@ -64,7 +96,8 @@ async fn handshake(to: &PeerAddress, tls: &ClientTls, tcp: TcpStream) -> Result<
 }
 
 async fn http2(to: &PeerAddress, stream: TlsStream<TcpStream>, limits: &PeerLimits) -> Result<Made, SendError> {
-    let (stream, fault) = Noting::new(stream);
+    let link = Arc::new(Link::default());
+    let stream = Guarded::new(stream, link.clone());
     let (sender, connection) = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW)
@@ -75,12 +108,13 @@ async fn http2(to: &PeerAddress, stream: TlsStream<TcpStream>, limits: &PeerLimi
         .handshake(TokioIo::new(stream))
         .await
         .map_err(|error| SendError::of(to, Step::Handshake, error))?;
-    Ok(Made::Http2(sender, connection, fault))
+    Ok(Made::Http2(sender, connection, link))
 }
 
 async fn http1(to: &PeerAddress, stream: TlsStream<TcpStream>) -> Result<Made, SendError> {
-    let (stream, fault) = Noting::new(stream);
+    let link = Arc::new(Link::default());
+    let stream = Guarded::new(stream, link.clone());
     let (sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.map_err(|error| SendError::of(to, Step::Handshake, error))?;
-    Ok(Made::Http1(sender, Box::pin(connection), fault))
+    Ok(Made::Http1(sender, Box::pin(connection), link))
 }

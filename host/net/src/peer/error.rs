@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::{AlertDescription, CertificateError};
+use rustls::{AlertDescription, CertificateError, OtherError};
 
 use super::PeerAddress;
 use crate::http::BodyError;
@@ -162,15 +162,30 @@ fn concerns_certificate(alert: AlertDescription) -> bool {
         Alert::CertificateRequired,
         Alert::UnknownCA,
         Alert::AccessDenied,
+        // A chain that does not verify, in the words of some.
+        Alert::DecryptError,
     ]
     .contains(&alert)
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the list of faults is open; the rest is told by its own words")]
 fn words(fault: &CertificateError) -> String {
-    if let CertificateError::Other(other) = fault
-        && let Some(identity) = other.0.downcast_ref::<IdentityError>()
-    {
-        return identity.to_string();
+    let words = match fault {
+        CertificateError::Expired => "its certificate has expired",
+        CertificateError::NotValidYet => "its certificate is not valid yet",
+        CertificateError::Revoked => "its certificate is revoked",
+        CertificateError::UnknownIssuer => "no root of ours has issued its certificate",
+        CertificateError::InvalidPurpose => "its certificate is for another purpose",
+        CertificateError::NotValidForName => "its certificate does not carry its DNS name",
+        CertificateError::Other(OtherError(other)) => return inner_words(&**other),
+        other => return other.to_string(),
+    };
+    words.to_owned()
+}
+
+fn inner_words(fault: &(dyn StdError + 'static)) -> String {
+    match fault.downcast_ref::<IdentityError>() {
+        Some(identity) => identity.to_string(),
+        None => format!("its certificate is not acceptable ({fault})"),
     }
-    fault.to_string()
 }

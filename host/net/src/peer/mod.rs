@@ -7,7 +7,6 @@
 mod address;
 mod connect;
 mod error;
-mod noting;
 mod pool;
 
 use std::collections::HashMap;

@@ -9,8 +9,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
 use tokio::sync::{Notify, watch};
 
-use super::connect::{Made, connect};
-use super::noting::Fault;
+use super::connect::{Link, Made, connect};
 use super::{PeerAddress, PeerLimits, SendError, Step, as_http1};
 use crate::http::Body;
 use crate::tls::ClientTls;
@@ -46,8 +45,9 @@ struct Conn {
     http2: bool,
     calls: AtomicUsize,
     total: AtomicU64,
-    stop: Notify,
-    fault: Fault,
+    /// No further calls.
+    retired: AtomicBool,
+    link: Arc<Link>,
 }
 
 enum Pick {
@@ -112,7 +112,7 @@ impl Pool {
                 Ok(response) => return Ok((response, lease)),
                 Err(failed) => failed,
             };
-            match failed.unsent.take().filter(|_| tries < TRIES && lease.call.0.fault.get().is_none()) {
+            match failed.unsent.take().filter(|_| tries < TRIES && lease.call.0.link.fault().is_none()) {
                 Some(unsent) => request = unsent,
                 None => return Err(lease.explain(&self.to, failed)),
             }
@@ -203,24 +203,24 @@ impl Pool {
 
     /// Takes a new connection in and lets it live in a task of its own.
     fn adopt(self: &Arc<Self>, made: Made, tls: Arc<ClientTls>) -> Lease {
-        let (http2, fault) = match &made {
-            Made::Http2(_, _, fault) => (true, fault.clone()),
-            Made::Http1(_, _, fault) => (false, fault.clone()),
+        let (http2, link) = match &made {
+            Made::Http2(_, _, link) => (true, link.clone()),
+            Made::Http1(_, _, link) => (false, link.clone()),
         };
         let conn = Arc::new(Conn {
             tls,
             http2,
             calls: AtomicUsize::new(0),
             total: AtomicU64::new(0),
-            stop: Notify::new(),
-            fault,
+            retired: AtomicBool::new(false),
+            link,
         });
         let keeper = Keeper { pool: Arc::downgrade(self), conn: conn.clone() };
         let (changes, idle) = (self.tls.clone(), self.limits.idle);
         let mut state = self.state();
         state.all.push(conn.clone());
         if state.closed {
-            conn.stop.notify_one();
+            conn.link.end();
         }
         match made {
             Made::Http2(sender, connection, _) => {
@@ -241,12 +241,13 @@ impl Pool {
         state.closed = true;
         state.h2.clear();
         state.h1_idle.clear();
-        state.all.iter().for_each(|conn| conn.stop.notify_one());
+        state.all.iter().for_each(|conn| conn.link.end());
     }
 
     /// Gives a connection no further calls.
     fn retire(&self, conn: &Arc<Conn>) {
         let mut state = self.state();
+        conn.retired.store(true, Ordering::SeqCst);
         state.h2.retain(|(other, _)| !Arc::ptr_eq(other, conn));
         state.h1_idle.retain(|(other, _)| !Arc::ptr_eq(other, conn));
     }
@@ -287,7 +288,7 @@ impl Lease {
         let Self { call, pool, sender } = self;
         if let (Sender::Http1(sender), Some(pool)) = (sender, pool.upgrade()) {
             let mut state = pool.state();
-            if !state.closed && !sender.is_closed() {
+            if !call.0.retired.load(Ordering::SeqCst) && !state.closed && !sender.is_closed() {
                 state.h1_idle.push((call.0.clone(), sender));
             }
             drop(state);
@@ -297,7 +298,7 @@ impl Lease {
 
     /// The connection's own fault says more than the call's.
     fn explain(&self, to: &PeerAddress, failed: Failed) -> SendError {
-        match self.call.0.fault.get() {
+        match self.call.0.link.fault() {
             Some(fault) => SendError::of(to, Step::Request, fault.clone()),
             None => SendError::of(to, Step::Request, failed.error),
         }
@@ -340,7 +341,6 @@ impl Keeper {
                     }
                     return;
                 }
-                () = self.conn.stop.notified() => return,
                 // Calls under way end; then hyper closes, because nobody holds a sender any more.
                 changed = changes.changed(), if watching => {
                     watching = false;

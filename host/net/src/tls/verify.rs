@@ -216,9 +216,9 @@ fn certificate_error(fault: &webpki::Error) -> Error {
         Fault::CertRevoked => CertificateError::Revoked,
         Fault::CrlExpired { .. } => CertificateError::ExpiredRevocationList,
         Fault::UnknownRevocationStatus => CertificateError::UnknownRevocationStatus,
-        Fault::UnknownIssuer => CertificateError::UnknownIssuer,
+        // A root of the same name with another key is another root.
+        Fault::UnknownIssuer | Fault::InvalidSignatureForPublicKey => CertificateError::UnknownIssuer,
         Fault::CertNotValidForName(_) => CertificateError::NotValidForName,
-        Fault::InvalidSignatureForPublicKey => CertificateError::BadSignature,
         Fault::RequiredEkuNotFoundContext(_) => CertificateError::InvalidPurpose,
         other => CertificateError::Other(OtherError(Arc::new(other.clone()))),
     };

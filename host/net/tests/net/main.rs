@@ -1,0 +1,10 @@
+//! The rules of the network edge, on real sockets and real TLS.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(missing_docs, unreachable_pub, reason = "a test binary has no readers from outside")]
+
+mod authority;
+mod client;
+mod connections;
+mod handshake;
+mod http;
+mod support;
