@@ -9,6 +9,14 @@
 //! Carries out T/CIIA 003—2019 §6.2 c (data at rest encrypted) and §6.2 d (audit).
 
 pub mod audit;
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    reason = "a test may stop at the first failure"
+)]
+mod disk_tests;
 mod engine;
 mod error;
 mod keyring;

@@ -1,6 +1,7 @@
 //! The store as its callers see it.
 
 use std::{
+    fmt,
     future::Future,
     ops::Bound,
     path::{Path, PathBuf},
@@ -98,6 +99,12 @@ impl Shared {
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Store({})", self.inner.audit_dir.parent().unwrap_or(Path::new("")).display())
+    }
 }
 
 struct Inner {

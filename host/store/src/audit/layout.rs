@@ -190,3 +190,29 @@ fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
 pub(crate) fn damaged(file: impl Into<PathBuf>, what: impl Into<String>) -> StoreError {
     AuditError::Damaged { file: file.into(), what: what.into() }.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_those_of_tlog_tiles() {
+        let path = |kind, n, width| Piece { kind, n, width }.path().to_string_lossy().into_owned();
+        assert_eq!(path(Kind::Tile(0), 0, 256), "tile/0/000");
+        assert_eq!(path(Kind::Tile(3), 1_234_067, 256), "tile/3/x001/x234/067");
+        assert_eq!(path(Kind::Tile(1), 1000, 7), "tile/1/x001/000.p/7");
+        assert_eq!(path(Kind::Entries, 273, 112), "tile/entries/273.p/112");
+        assert_eq!(path(Kind::Records, 5, 256), "records/005");
+    }
+
+    #[test]
+    fn the_pieces_of_a_log_are_those_of_the_specification_example() {
+        // C2SP tlog-tiles: a tree of size 70,000.
+        let of = |kind| pieces(kind, 70_000).map(|p| (p.n, p.width)).collect::<Vec<_>>();
+        assert_eq!(of(Kind::Tile(0)).len(), 274);
+        assert_eq!(of(Kind::Tile(0)).last(), Some(&(273, 112)));
+        assert_eq!(of(Kind::Tile(1)), [(0, 256), (1, 17)]);
+        assert_eq!(of(Kind::Tile(2)), [(0, 1)]);
+        assert_eq!(of(Kind::Tile(3)), []);
+    }
+}

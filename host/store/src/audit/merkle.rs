@@ -99,3 +99,84 @@ impl Frontier {
         whole.then(|| Frontier { size, nodes: nodes.to_vec() })
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may stop at the first failure")]
+mod tests {
+    use super::*;
+
+    /// Leaves and roots of the Certificate Transparency test vectors.
+    const LEAVES: [&str; 8] =
+        ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"];
+
+    fn reference(hashes: &[Hash]) -> Hash {
+        match hashes {
+            [] => sha256(&[]),
+            [one] => *one,
+            _ => {
+                let (left, right) = hashes.split_at(hashes.len().next_power_of_two() / 2);
+                node(&reference(left), &reference(right))
+            }
+        }
+    }
+
+    #[test]
+    fn roots_are_those_of_rfc_6962() {
+        let mut frontier = Frontier::default();
+        assert_eq!(hex::encode(frontier.root()), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+        for text in LEAVES {
+            frontier.push(leaf(&hex::decode(text).unwrap()));
+            if frontier.size() == 1 {
+                assert_eq!(
+                    hex::encode(frontier.root()),
+                    "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"
+                );
+            }
+        }
+        assert_eq!(hex::encode(frontier.root()), "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328");
+    }
+
+    #[test]
+    fn the_compact_range_has_the_root_of_the_whole_tree_at_every_size_and_survives_its_encoding() {
+        let mut frontier = Frontier::default();
+        let mut hashes = Vec::new();
+        for n in 0..600_u64 {
+            assert_eq!(frontier.root(), reference(&hashes));
+            assert_eq!(Frontier::decode(&frontier.encode()).unwrap(), frontier);
+            frontier.push(leaf(&n.to_be_bytes()));
+            hashes.push(leaf(&n.to_be_bytes()));
+        }
+        assert_eq!(perfect(&hashes[..256]), reference(&hashes[..256]));
+    }
+
+    #[test]
+    fn the_compact_range_of_a_right_edge_is_that_of_the_tree() {
+        for size in [0_u64, 1, 255, 256, 257, 511, 70_000] {
+            let mut frontier = Frontier::default();
+            let mut levels = vec![Vec::new(); 3];
+            for n in 0..size {
+                let mut hash = leaf(&n.to_be_bytes());
+                frontier.push(hash);
+                for level in &mut levels {
+                    level.push(hash);
+                    if level.len() < 256 {
+                        break;
+                    }
+                    hash = perfect(level);
+                    level.clear();
+                }
+            }
+            assert_eq!(Frontier::of_edge(size, &levels), frontier, "{size}");
+        }
+    }
+
+    #[test]
+    fn a_state_that_was_cut_or_grew_is_not_read() {
+        let mut frontier = Frontier::default();
+        (0..5_u8).for_each(|n| frontier.push([n; 32]));
+        let encoded = frontier.encode();
+        for bad in [&encoded[..encoded.len() - 1], &encoded[..8], &[encoded.clone(), vec![0; 32]].concat(), &[]] {
+            assert_eq!(Frontier::decode(bad), None);
+        }
+    }
+}

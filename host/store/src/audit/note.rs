@@ -162,3 +162,35 @@ pub(crate) fn check(note: &str, verifier: &Verifier) -> Result<Checked, &'static
     let witnesses = note.signatures.into_iter().map(|s| s.name).filter(|name| *name != verifier.name).collect();
     Ok(Checked { body, witnesses })
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may stop at the first failure")]
+mod tests {
+    use super::*;
+
+    /// Key and note of golang.org/x/mod/sumdb/note, the reference for the format.
+    const KEY: &str = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW\n";
+    const TEXT: &str =
+        "If you think cryptography is the answer to your problem,\nthen you don't know what your problem is.\n";
+    const SIGNATURE: &str = "\u{2014} PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n";
+
+    #[test]
+    fn a_note_of_the_reference_implementation_is_accepted() {
+        let verifier = Verifier::decode(KEY).unwrap();
+        assert_eq!(verifier.encode(), KEY);
+        let note = Note::parse(&format!("{TEXT}\n{SIGNATURE}")).unwrap();
+        assert_eq!(note.text, TEXT);
+        assert!(verifier.accepts(&note));
+        let altered = Note::parse(&format!("{}\n{SIGNATURE}", TEXT.replace("think", "thank"))).unwrap();
+        assert!(!verifier.accepts(&altered));
+    }
+
+    #[test]
+    fn a_checkpoint_with_extension_lines_and_leading_zeros_is_read_as_the_format_says() {
+        let root = STANDARD.encode([7; 32]);
+        let body = Body::decode(&format!("log.example\n12\n{root}\nan extension\n")).unwrap();
+        assert_eq!((body.size, body.root), (12, [7; 32]));
+        assert_eq!(Body::decode(&format!("log.example\n012\n{root}\n")), None);
+        assert_eq!(Body { origin: "o".into(), size: 1, root: [0; 32] }.encode().lines().count(), 3);
+    }
+}

@@ -1,0 +1,103 @@
+//! A process killed at any moment loses nothing that was answered, and leaves one unbroken log.
+
+use std::{
+    env,
+    io::{BufRead, BufReader, Write},
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use isthmus_store::{Reader, Store, StoreError, audit};
+
+use crate::kit::{Place, SECRET};
+
+const CHILD: &str = "ISTHMUS_STORE_CRASH_CHILD";
+
+/// Not a test of its own: the process that the next one kills. Prints the number of each rule that was answered.
+#[test]
+#[ignore = "run by the test that kills it"]
+fn child() {
+    let Ok(root) = env::var(CHILD) else { return };
+    let root = std::path::Path::new(&root);
+    let options = isthmus_store::Options::new(root.join("data"), root.join("ring.toml"), "test", "test.example/log");
+    let store = Store::open(&options).unwrap();
+    let exporter = store.clone();
+    thread::spawn(move || {
+        loop {
+            exporter.checkpoint(0).unwrap();
+            thread::sleep(Duration::from_millis(3));
+        }
+    });
+    let writers: Vec<_> = (0..4)
+        .map(|_| {
+            let store = store.clone();
+            thread::spawn(move || {
+                loop {
+                    let n = store
+                        .write_blocking(|tx| {
+                            let n = tx.next("n")?;
+                            tx.put(SECRET, &n.to_be_bytes(), &[7; 200]);
+                            assert_eq!(tx.audit(n.to_string().into_bytes()), n - 1);
+                            Ok::<_, StoreError>(n)
+                        })
+                        .unwrap();
+                    let mut out = std::io::stdout().lock();
+                    out.write_all(format!("kept {n}\n").as_bytes()).unwrap();
+                    out.flush().unwrap();
+                }
+            })
+        })
+        .collect();
+    writers.into_iter().for_each(|w| w.join().unwrap());
+}
+
+fn run_and_kill(place: &Place, after: Duration) -> Vec<u64> {
+    let mut child = Command::new(env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "crash::child", "--nocapture", "--test-threads", "1"])
+        .env(CHILD, place.root.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let output = BufReader::new(child.stdout.take().unwrap());
+    let reader = thread::spawn(move || {
+        let lines = output.lines().map_while(Result::ok);
+        lines.filter_map(|l| l.split("kept ").nth(1)?.parse().ok()).collect::<Vec<u64>>()
+    });
+    thread::sleep(after);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    reader.join().unwrap()
+}
+
+#[test]
+fn a_killed_process_loses_no_answered_rule_and_its_log_has_no_gap() {
+    let place = Place::new();
+    let mut answered = Vec::new();
+    let begun = Instant::now();
+    for round in 0..12_u64 {
+        answered.extend(run_and_kill(&place, Duration::from_millis(150 + 37 * round)));
+        let store = place.open();
+        for n in &answered {
+            assert!(
+                store.read(|v| v.get(SECRET, &n.to_be_bytes())).unwrap().is_some(),
+                "rule {n} was answered and lost"
+            );
+        }
+        let size = store.stats().audit_size;
+        let records = store.audit_records(0, usize::MAX).unwrap();
+        assert_eq!(records.len() as u64, size);
+        for (n, record) in (1..).zip(records) {
+            assert_eq!(record.record.unwrap(), u64::to_string(&n).into_bytes(), "no gap, nothing twice");
+        }
+        store.checkpoint(0).unwrap();
+        store.close();
+        let report = audit::verify(&place.audit(), Some(&place.ring())).unwrap();
+        assert_eq!((report.problems, report.records), (vec![], size));
+        if begun.elapsed() > Duration::from_secs(20) {
+            break;
+        }
+    }
+    assert!(!answered.is_empty());
+}
