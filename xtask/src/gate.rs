@@ -1,10 +1,11 @@
 //! The gate that every change has to pass. Cheap checks come first, the tests last.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
 use crate::plugins;
-use crate::shell::{Outcome, cargo, each_line, output, root, run};
+use crate::shell::{Outcome, at, cargo, each_line, output, root, run};
 use crate::tools;
 
 /// Seconds for which each fuzz target runs in the gate.
@@ -148,7 +149,7 @@ fn deny() -> Outcome {
     Ok(())
 }
 
-fn fetch_advisories(config: &std::path::Path) -> Outcome<bool> {
+fn fetch_advisories(config: &Path) -> Outcome<bool> {
     let mut fetch = tools::DENY.provide()?;
     fetch.current_dir(root()).args(["fetch", "--config"]).arg(config).arg("db");
     Ok(output(&mut fetch).is_some())
@@ -167,13 +168,20 @@ fn fuzz() -> Outcome {
     let list = output(on(&mut fuzz, nightly).args(["list", "--fuzz-dir", "."]));
     let list = list.ok_or("cargo-fuzz cannot list the targets in tests/fuzz")?;
     for target in list.lines() {
+        let corpus = fuzz_folder().join("corpus").join(target);
+        std::fs::create_dir_all(&corpus).map_err(at(&corpus))?;
         let mut fuzz = tools::FUZZ.provide()?;
         run(on(&mut fuzz, nightly)
-            .args(["run", "--fuzz-dir", ".", target, "--"])
-            .arg(format!("-max_total_time={FUZZ_SECONDS}"))
-            .arg("-verbosity=0"))?;
+            .args(["run", "--fuzz-dir", ".", target])
+            .args([corpus, fuzz_folder().join("seeds").join(target)])
+            .args(["--", "-verbosity=0"])
+            .arg(format!("-max_total_time={FUZZ_SECONDS}")))?;
     }
     Ok(())
+}
+
+fn fuzz_folder() -> PathBuf {
+    root().join("tests/fuzz")
 }
 
 /// The fuzz workspace with a nightly Rust.
@@ -186,7 +194,7 @@ fn in_plugins(command: &mut Command) -> &mut Command {
 }
 
 fn in_fuzz(command: &mut Command) -> &mut Command {
-    command.current_dir(root().join("tests/fuzz"))
+    command.current_dir(fuzz_folder())
 }
 
 #[cfg(test)]
