@@ -6,6 +6,7 @@
 use std::io::IsTerminal;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing::level_filters::LevelFilter;
@@ -93,6 +94,34 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Faults {
     }
 }
 
+/// Counts a request that was answered, by listener, call and HTTP status, and its time.
+pub fn request(listener: &'static str, call: &'static str, status: u16, took: Duration) {
+    metrics::counter!("isthmus_requests_total", "listener" => listener, "call" => call, "status" => name(status))
+        .increment(1);
+    metrics::histogram!("isthmus_request_seconds", "listener" => listener, "call" => call).record(took);
+}
+
+/// The statuses that we answer with, without an allocation for each request.
+fn name(status: u16) -> &'static str {
+    match status {
+        101 => "101",
+        200 => "200",
+        206 => "206",
+        304 => "304",
+        400 => "400",
+        401 => "401",
+        403 => "403",
+        404 => "404",
+        405 => "405",
+        413 => "413",
+        415 => "415",
+        429 => "429",
+        500 => "500",
+        503 => "503",
+        _ => "other",
+    }
+}
+
 /// Faults logged since this process set up its telemetry.
 #[must_use]
 pub fn faults() -> u64 {
@@ -130,8 +159,11 @@ mod tests {
         assert!(faults() > before);
         metrics::counter!("isthmus_test_total").increment(3);
         metrics::histogram!("isthmus_test_seconds").record(0.000_03);
+        request("client", "message.send", 200, Duration::from_micros(30));
         let text = render();
         assert!(text.contains("isthmus_test_total 3"), "{text}");
+        let counted = "isthmus_requests_total{listener=\"client\",call=\"message.send\",status=\"200\"} 1";
+        assert!(text.contains(counted), "{text}");
         assert!(text.contains("isthmus_test_seconds_bucket{le=\"0.00005\"} 1"), "{text}");
     }
 }

@@ -1,0 +1,333 @@
+//! The listener for servers and applicants: `/sns/managernode/…` (§7.5, R15, R16).
+//!
+//! An applicant has no certificate yet and is known by its ticket; every other caller is the server in its certificate, in good
+//! standing now, whatever the handshake knew.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use http::{Method, Request};
+use hyper::body::Incoming;
+use isthmus_domain::registry::{self, Issued};
+use isthmus_domain::{AuditRecord, Error, table};
+use isthmus_net::ca::IssueError;
+use isthmus_net::{Connection, Identity};
+use isthmus_store::{Reader, Tx};
+use isthmus_wire::call::registry::{
+    Application, ApplicationAnswer, Applied, Deregister, Nodes, NodesAnswer, Register, Renew, Renewed, Update,
+};
+use isthmus_wire::call::{APPLICATION, CRL, DEREGISTER, NODES, REGISTER, RENEW, UPDATE};
+use isthmus_wire::code::Transport;
+use isthmus_wire::{Address, Code, Refusal, ServerId, ServerStatus};
+
+use super::hall::read;
+use super::{State, record};
+use crate::reply::{Problem, Reply, answer, refuse, whole};
+use crate::route::{Found, Table};
+use crate::token::{self, Kind};
+use crate::{request, telemetry};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Endpoint {
+    Register,
+    Application,
+    Nodes,
+    Update,
+    Deregister,
+    Renew,
+    Crl,
+}
+
+/// The table of contents.
+pub(super) fn table() -> Result<Table<Endpoint>, matchit::InsertError> {
+    Table::new(&[
+        (Method::POST, REGISTER.path, Endpoint::Register),
+        (Method::POST, APPLICATION.path, Endpoint::Application),
+        (Method::POST, NODES.path, Endpoint::Nodes),
+        (Method::POST, UPDATE.path, Endpoint::Update),
+        (Method::POST, DEREGISTER.path, Endpoint::Deregister),
+        (Method::POST, RENEW.path, Endpoint::Renew),
+        (Method::GET, CRL.path, Endpoint::Crl),
+    ])
+}
+
+fn name(endpoint: Endpoint) -> &'static str {
+    match endpoint {
+        Endpoint::Register => REGISTER.name,
+        Endpoint::Application => APPLICATION.name,
+        Endpoint::Nodes => NODES.name,
+        Endpoint::Update => UPDATE.name,
+        Endpoint::Deregister => DEREGISTER.name,
+        Endpoint::Renew => RENEW.name,
+        Endpoint::Crl => CRL.name,
+    }
+}
+
+/// Answers one request.
+pub(super) async fn serve(
+    state: Arc<State>,
+    table: Arc<Table<Endpoint>>,
+    request: Request<Incoming>,
+    connection: Arc<Connection>,
+) -> Reply {
+    let id = request::id(request.headers());
+    let endpoint = match table.find(request.method(), request.uri().path()) {
+        Found::Endpoint(endpoint, _) => endpoint,
+        Found::WrongMethod(allowed) => return request::wrong_method(&allowed, &id),
+        Found::Nothing => return request::no_route(&id),
+    };
+    let began = std::time::Instant::now();
+    let visit = Visit { state: &state, connection: &connection, id: &id };
+    let reply = match endpoint {
+        Endpoint::Register => answer(visit.register(request).await, &id),
+        Endpoint::Application => answer(visit.application(request).await, &id),
+        Endpoint::Nodes => answer(visit.nodes(request).await, &id),
+        Endpoint::Update => answer(visit.update(request).await, &id),
+        Endpoint::Deregister => answer(visit.deregister(request).await, &id),
+        Endpoint::Renew => answer(visit.renew(request).await, &id),
+        Endpoint::Crl => visit.crl(),
+    };
+    telemetry::request("platform", name(endpoint), reply.status().as_u16(), began.elapsed());
+    request::tag(reply, &id)
+}
+
+/// One request on its way.
+struct Visit<'a> {
+    state: &'a State,
+    connection: &'a Connection,
+    id: &'a str,
+}
+
+impl Visit<'_> {
+    /// The server that calls, if it may act now (R13: standing is checked on every request).
+    fn caller(&self) -> Result<ServerId, Problem> {
+        let foreign = |words: &str| Problem::Transport(Transport::ForeignIdentity, words.to_owned());
+        let id = match &self.connection.identity {
+            Identity::Server(id) => id.clone(),
+            Identity::Platform => return Err(foreign("the platform does not call itself")),
+            Identity::Anonymous => {
+                let words = "this call needs the interconnect certificate of a server".to_owned();
+                return Err(Problem::Transport(Transport::NoIdentity, words));
+            }
+        };
+        let known = self.state.store.read(|view| registry::find(view, &id))?;
+        let known = known.ok_or_else(|| foreign("the registry does not know this server"))?;
+        let serial = self.connection.serial.as_deref().unwrap_or_default();
+        let certificate = known.certificates.iter().find(|c| c.serial.eq_ignore_ascii_case(serial));
+        match (known.info.server_status, certificate) {
+            (ServerStatus::Suspended, _) => Err(foreign("this server is suspended")),
+            (ServerStatus::Deregistered, _) => Err(foreign("this server is deregistered")),
+            (ServerStatus::Normal, None) => Err(foreign("the registry does not know this certificate")),
+            (ServerStatus::Normal, Some(c)) if c.revoked_ms.is_some() => Err(foreign("this certificate is revoked")),
+            (ServerStatus::Normal, Some(_)) => Ok(id),
+        }
+    }
+
+    fn record(&self, operation: &'static str, actor: &ServerId) -> AuditRecord<'static> {
+        record(operation, self.id).actor(actor.to_string()).peer(actor.to_string())
+    }
+
+    /// What the rules refuse to a known server is recorded (R12).
+    async fn or_record<T>(
+        &self,
+        operation: &'static str,
+        caller: &ServerId,
+        result: Result<T, Problem>,
+    ) -> Result<T, Problem> {
+        if let Err(problem @ Problem::Refused(_)) = &result {
+            self.state.record_refusal(self.record(operation, caller), problem).await;
+        }
+        result
+    }
+
+    async fn register(&self, request: Request<Incoming>) -> Result<Applied, Problem> {
+        let asked: Register = read(request, &self.state.config.limits).await?;
+        let info = &asked.server_info;
+        admit_address(&info.server_address, self.state.config.registry.allow_private_addresses)?;
+        // What could not be certified later is refused now.
+        certify(self.state, &info.server_id, &info.server_address, &asked.csr)?;
+        let record = record(REGISTER.name, self.id)
+            .actor(self.connection.remote.ip().to_string())
+            .target(info.server_id.to_string())
+            .field("ownerId", asked.owner_id.clone())
+            .field("serverName", info.server_name.clone())
+            .field("serverAddress", info.server_address.clone())
+            .to_json();
+        let ticket = token::mint(Kind::Ticket);
+        let (hash, most) = (token::hash(&ticket), self.state.config.registry.max_pending);
+        let application = self.state.decide(move |tx, scene| {
+            room_for_one(tx, most)?;
+            registry::apply_register(tx, scene, asked, hash, record)
+        });
+        let application = application.await?;
+        tracing::info!(application = %application.id, server = %application.server_id, "a server applied for registration");
+        Ok(Applied { application_id: application.id.to_string(), ticket })
+    }
+
+    async fn application(&self, request: Request<Incoming>) -> Result<ApplicationAnswer, Problem> {
+        let asked: Application = read(request, &self.state.config.limits).await?;
+        let view = self.state.store.view()?;
+        Ok(registry::follow_up(&view, &asked.application_id, token::hash(&asked.ticket))?)
+    }
+
+    async fn nodes(&self, request: Request<Incoming>) -> Result<NodesAnswer, Problem> {
+        let caller = self.caller()?;
+        let asked: Nodes = read(request, &self.state.config.limits).await?;
+        let found = {
+            let view = self.state.store.view()?;
+            registry::nodes(&view, &caller, &asked).map_err(Problem::from)
+        };
+        let server_infos = self.or_record(NODES.name, &caller, found).await?;
+        Ok(NodesAnswer { server_infos })
+    }
+
+    async fn update(&self, request: Request<Incoming>) -> Result<Applied, Problem> {
+        let caller = self.caller()?;
+        let asked: Update = read(request, &self.state.config.limits).await?;
+        if let Some(address) = &asked.changes.server_address {
+            admit_address(address, self.state.config.registry.allow_private_addresses)?;
+        }
+        let record = self.record(UPDATE.name, &caller).field("fields", asked.fields().join(", ")).to_json();
+        let (ticket, who) = (token::mint(Kind::Ticket), caller.clone());
+        let hash = token::hash(&ticket);
+        let applied =
+            self.state.decide(move |tx, scene| registry::apply_update(tx, scene, &who, asked, hash, record)).await;
+        let application = self.or_record(UPDATE.name, &caller, applied).await?;
+        Ok(Applied { application_id: application.id.to_string(), ticket })
+    }
+
+    async fn deregister(&self, request: Request<Incoming>) -> Result<Applied, Problem> {
+        let caller = self.caller()?;
+        let asked: Deregister = read(request, &self.state.config.limits).await?;
+        let record = self.record(DEREGISTER.name, &caller).field("reason", asked.reason.clone()).to_json();
+        let (ticket, who) = (token::mint(Kind::Ticket), caller.clone());
+        let hash = token::hash(&ticket);
+        let applied =
+            self.state.decide(move |tx, scene| registry::apply_deregister(tx, scene, &who, asked.reason, hash, record));
+        let application = self.or_record(DEREGISTER.name, &caller, applied.await).await?;
+        Ok(Applied { application_id: application.id.to_string(), ticket })
+    }
+
+    async fn renew(&self, request: Request<Incoming>) -> Result<Renewed, Problem> {
+        let caller = self.caller()?;
+        let asked: Renew = read(request, &self.state.config.limits).await?;
+        let known = self.state.store.read(|view| registry::find(view, &caller))?;
+        let address = known.map(|known| known.info.server_address).unwrap_or_default();
+        let issued = certify(self.state, &caller, &address, &asked.csr)?;
+        let record = self.record(RENEW.name, &caller).field("serial", issued.serial.clone()).to_json();
+        let (certificate, who) = (issued.chain.clone(), caller.clone());
+        let renewed = self.state.decide(move |tx, scene| registry::renew(tx, scene, &who, issued, record)).await;
+        self.or_record(RENEW.name, &caller, renewed).await?;
+        Ok(Renewed { certificate })
+    }
+
+    /// For anyone with a chain, in whatever standing: what is revoked is no secret among them.
+    fn crl(&self) -> Reply {
+        if self.connection.identity == Identity::Anonymous {
+            let words = "this call needs an interconnect certificate".to_owned();
+            return refuse(&Problem::Transport(Transport::NoIdentity, words), self.id);
+        }
+        match self.state.revocations() {
+            Ok(der) => whole(200, "application/pkix-crl", der),
+            Err(error) => refuse(&Problem::fault(error), self.id),
+        }
+    }
+}
+
+/// The certificate of R13, ready to be noted in the registry.
+///
+/// # Errors
+/// 1003 for a CSR or a host that cannot be certified.
+pub(super) fn certify(state: &State, id: &ServerId, address: &str, csr: &str) -> Result<Issued, Problem> {
+    let field =
+        |name: &str, what: &dyn std::fmt::Display| Problem::Refused(Refusal::field(Code::INVALID_FIELD, name, what));
+    let host = Address::parse(address).map_err(|error| field("serverInfo.serverAddress", &error))?.host;
+    let issued = state.ca.issue_server(csr, id, &host, SystemTime::now(), state.config.ca.days);
+    let issued = issued.map_err(|error| match error {
+        IssueError::Csr(error) => field("csr", &error),
+        IssueError::BadHost(_) | IssueError::ReservedHost(_) => field("serverInfo.serverAddress", &error),
+        IssueError::BadSerial(_) | IssueError::RootExpired | IssueError::Make(_) | IssueError::Random => {
+            Problem::fault(error)
+        }
+    })?;
+    let until = issued.not_after.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    let not_after_ms = u64::try_from(until.as_millis()).unwrap_or(u64::MAX);
+    Ok(Issued { chain: issued.chain_pem, serial: issued.serial, not_after_ms })
+}
+
+/// Anybody may apply, so the queue has a bound.
+fn room_for_one(tx: &Tx<'_>, most: usize) -> Result<(), Error> {
+    if tx.prefix(table::PENDING, b"", most, false)?.len() < most {
+        return Ok(());
+    }
+    Err(Refusal::new(Code::OVERLOADED, "as many applications wait as this platform takes; try again later").into())
+}
+
+/// A public platform refuses addresses that would lead whoever asks into a network of its own.
+fn admit_address(address: &str, private_too: bool) -> Result<(), Problem> {
+    let Ok(Address { host, .. }) = Address::parse(address) else { return Ok(()) };
+    let private = host == "localhost" || host.ends_with(".localhost") || host.parse().is_ok_and(|ip| is_private(&ip));
+    if private && !private_too {
+        let what = "is a private address, which this platform does not register (registry.allow_private_addresses)";
+        return Err(Problem::Refused(Refusal::field(Code::INVALID_FIELD, "serverInfo.serverAddress", what)));
+    }
+    Ok(())
+}
+
+fn is_private(ip: &IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => {
+            let shared = ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64;
+            ip.is_private()
+                || ip.is_loopback()
+                || ip.is_link_local()
+                || ip.is_unspecified()
+                || ip.is_multicast()
+                || ip.is_broadcast()
+                || shared
+        }
+        IpAddr::V6(ip) => match ip.to_ipv4_mapped() {
+            Some(mapped) => is_private(&IpAddr::V4(mapped)),
+            None => {
+                ip.is_loopback()
+                    || ip.is_unspecified()
+                    || ip.is_unique_local()
+                    || ip.is_unicast_link_local()
+                    || ip.is_multicast()
+            }
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(address: &str, admitted: bool) {
+        assert_eq!(admit_address(address, false).is_ok(), admitted, "{address}");
+        assert!(admit_address(address, true).is_ok());
+    }
+
+    #[test]
+    fn private_addresses_are_refused_unless_the_configuration_says_otherwise() {
+        for address in [
+            "https://127.0.0.1:7443",
+            "https://10.1.2.3",
+            "https://192.168.0.9",
+            "https://169.254.169.254",
+            "https://100.64.0.1",
+            "https://[::1]:1",
+            "https://[fd00::1]",
+            "https://[fe80::1]",
+            "https://[::ffff:10.0.0.1]",
+            "https://LocalHost",
+            "https://a.localhost",
+        ] {
+            check(address, false);
+        }
+        check("https://im.example.org:7443", true);
+        check("https://93.184.216.34", true);
+        check("https://[2606:2800:220:1::1]", true);
+    }
+}

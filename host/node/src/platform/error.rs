@@ -1,0 +1,51 @@
+//! Why a platform cannot start or go on.
+
+use std::io;
+use std::path::PathBuf;
+
+use isthmus_net::ca::{CaError, IssueError};
+use isthmus_net::tls::CrlError;
+use isthmus_net::{BindError, TlsError};
+use isthmus_store::StoreError;
+
+use crate::admin_token::AdminTokenError;
+
+/// In words for the operator, remedy included.
+#[derive(Debug, thiserror::Error)]
+pub enum PlatformError {
+    /// Database, key ring or audit log.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The certificate authority's files.
+    #[error("certificate authority: {0}")]
+    Ca(#[from] CaError),
+    /// A certificate or revocation list of the platform's own.
+    #[error("the platform cannot certify itself; check `domain` and `hosts` in its configuration, and the clock")]
+    Issue(#[from] IssueError),
+    /// TLS settings.
+    #[error("the platform's TLS settings cannot be used")]
+    Tls(#[from] TlsError),
+    /// The revocation list.
+    #[error("the revocation list cannot be used")]
+    Crl(#[from] CrlError),
+    /// A port.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// Administrators' tokens.
+    #[error(transparent)]
+    Tokens(#[from] AdminTokenError),
+    /// The route tables contradict themselves: a mistake of ours.
+    #[error("the route table is contradictory")]
+    Routes(#[from] matchit::InsertError),
+    /// A file.
+    #[error("{path} cannot be written: {source}; make its folder writable for this process")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A blocking step ended without an answer.
+    #[error("a step of the start was cut short")]
+    Cut(#[from] tokio::task::JoinError),
+}

@@ -1,0 +1,150 @@
+//! The role of the management platform (§5.2, §6.1, §7.5): registers servers, lets a person decide, certifies, answers queries
+//! for addresses. No message ever passes through it.
+
+mod admin;
+mod api;
+mod error;
+mod hall;
+mod people;
+mod start;
+mod tick;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use isthmus_domain::{AuditRecord, Scene, TimeId, registry};
+use isthmus_net::ca::{Revoked, Why};
+use isthmus_net::{Ca, ClientAuth, Connections, Credentials, ServerTls, Trust};
+use isthmus_store::{Store, Tx};
+use isthmus_wire::ServerId;
+use tokio::sync::watch;
+
+use crate::admin_token::AdminTokens;
+use crate::clock;
+use crate::config::PlatformConfig;
+use crate::reply::Problem;
+
+pub use error::PlatformError;
+pub use start::{Platform, Running, run};
+
+/// Where a platform leaves its root certificate for others to copy.
+#[must_use]
+pub fn root_file(data_dir: &Path) -> PathBuf {
+    data_dir.join("ca").join("root.pem")
+}
+
+type TlsSender = watch::Sender<Arc<rustls::ServerConfig>>;
+
+/// Everything that the handlers share.
+struct State {
+    config: PlatformConfig,
+    /// Whose rules these are; in the audit log's words.
+    home: ServerId,
+    store: Store,
+    ca: Ca,
+    admins: AdminTokens,
+    servers: Connections,
+    administrators: Connections,
+    api_tls: TlsSender,
+    admin_tls: TlsSender,
+}
+
+impl State {
+    /// Runs a rule in one transaction, with time, randomness and home.
+    async fn decide<T: Send + 'static>(
+        &self,
+        rule: impl FnOnce(&mut Tx<'_>, &mut Scene<'_>) -> Result<T, isthmus_domain::Error> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let home = self.home.clone();
+        let written = self.store.write(move |tx| {
+            let mut scene = Scene { now_ms: clock::now_ms(), random: &mut clock::random, home: &home };
+            rule(tx, &mut scene)
+        });
+        Ok(written.await?)
+    }
+
+    /// Keeps a record of what was refused to somebody whom we know (R12): it changed nothing else.
+    async fn record_refusal(&self, record: AuditRecord<'_>, problem: &Problem) {
+        let (_, code, words) = problem.public();
+        let record = record.outcome("denied", code.number()).severity("warning").field("reason", words.to_owned());
+        let bytes = record.to_json();
+        let kept = self.store.write(move |tx| {
+            tx.audit(bytes);
+            Ok::<_, std::convert::Infallible>(())
+        });
+        if let Err(error) = kept.await {
+            tracing::error!(error = crate::reply::chain(&error), "a refusal could not be recorded");
+        }
+    }
+
+    /// The settings of the API's TLS as of now: a fresh certificate of our own, and what is revoked.
+    fn api_settings(&self) -> Result<Arc<rustls::ServerConfig>, PlatformError> {
+        api_settings(&self.config, &self.ca, &self.store)
+    }
+
+    /// The revocation list, DER (R13).
+    fn revocations(&self) -> Result<Vec<u8>, PlatformError> {
+        revocations(&self.ca, &self.store)
+    }
+
+    /// From now on what is revoked cannot connect, and what `id` has open is closed.
+    fn shut_out(&self, id: &ServerId) -> Result<(), PlatformError> {
+        self.api_tls.send_replace(self.api_settings()?);
+        self.servers.close_where(|connection| connection.identity.server() == Some(id));
+        Ok(())
+    }
+}
+
+/// Begins a record of an act of the platform.
+fn record<'a>(operation: &'static str, request: &str) -> AuditRecord<'a> {
+    let now_ms = clock::now_ms();
+    let id = TimeId::mint(now_ms, &mut clock::random);
+    AuditRecord::new(id, now_ms, operation, "inbound").field("request", request.to_owned())
+}
+
+fn api_settings(config: &PlatformConfig, ca: &Ca, store: &Store) -> Result<Arc<rustls::ServerConfig>, PlatformError> {
+    let own = ca.issue_platform(&hosts(config), SystemTime::now(), config.ca.days)?;
+    let crl = revocations(ca, store)?;
+    let trust = Trust::from_pem(ca.root_pem())?.with_domain(ca.domain()).with_crls([crl.as_slice()])?;
+    let settings = ServerTls {
+        credentials: Credentials::from_pem(&own.issued.chain_pem, &own.key_pem)?,
+        client_auth: ClientAuth::Optional(trust),
+        tls12: config.tls.allow_tls12,
+    };
+    Ok(settings.build()?)
+}
+
+fn admin_settings(config: &PlatformConfig, ca: &Ca) -> Result<Arc<rustls::ServerConfig>, PlatformError> {
+    let own = ca.issue_listener(&hosts(config), SystemTime::now(), config.ca.days)?;
+    let settings = ServerTls {
+        credentials: Credentials::from_pem(&own.issued.chain_pem, &own.key_pem)?,
+        client_auth: ClientAuth::None,
+        tls12: config.tls.allow_tls12,
+    };
+    Ok(settings.build()?)
+}
+
+/// What the configuration names, and the addresses that the listeners have beside.
+fn hosts(config: &PlatformConfig) -> Vec<String> {
+    let mut hosts = config.hosts.clone();
+    for address in [config.listen.api, config.listen.admin] {
+        let host = address.ip().to_string();
+        if !address.ip().is_unspecified() && !hosts.contains(&host) {
+            hosts.push(host);
+        }
+    }
+    hosts
+}
+
+fn revocations(ca: &Ca, store: &Store) -> Result<Vec<u8>, PlatformError> {
+    let now_ms = clock::now_ms();
+    let revoked: Vec<Revoked> = store.read(|view| registry::revoked(view, now_ms))?.iter().map(entry).collect();
+    // The time is a number that grows from list to list, over restarts too.
+    Ok(ca.crl(&revoked, now_ms, SystemTime::now(), tick::CRL_LIFE)?)
+}
+
+fn entry(certificate: &registry::Certificate) -> Revoked {
+    let at = std::time::Duration::from_millis(certificate.revoked_ms.unwrap_or_default());
+    Revoked { serial: certificate.serial.clone(), at: SystemTime::UNIX_EPOCH + at, reason: Why::CessationOfOperation }
+}

@@ -1,0 +1,220 @@
+//! What the platform's administrators decide and see (§5.2, R15: review is a person's decision).
+
+use isthmus_domain::registry::{self, Application, Asked, Change, Registration};
+use isthmus_domain::{AuditRecord, TimeId};
+use isthmus_wire::call::registry::ApplicationState;
+use isthmus_wire::{Code, ServerId};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::admin::Why;
+use super::api::certify;
+use super::{State, record};
+use crate::admin_token::Role;
+use crate::reply::{Problem, Reply, json as json_reply};
+use crate::telemetry;
+
+/// One request of an administrator.
+pub(super) struct Visit<'a> {
+    pub(super) state: &'a State,
+    pub(super) role: Role,
+    pub(super) id: &'a str,
+}
+
+/// What was decided.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Decided {
+    application_id: TimeId,
+    server_id: ServerId,
+    state: ApplicationState,
+}
+
+impl Visit<'_> {
+    fn record(&self, operation: &'static str) -> AuditRecord<'static> {
+        record(operation, self.id).actor(format!("administrator:{}", self.role.as_str()))
+    }
+
+    async fn or_record<T>(&self, record: AuditRecord<'_>, result: Result<T, Problem>) -> Result<T, Problem> {
+        if let Err(problem @ Problem::Refused(_)) = &result {
+            self.state.record_refusal(record, problem).await;
+        }
+        result
+    }
+
+    /// 200 while the store takes writes.
+    pub(super) fn ready(&self) -> Reply {
+        if self.state.store.stats().failed {
+            return json_reply(503, br#"{"code":1302,"msg":"the store has failed; see the log"}"#.to_vec());
+        }
+        json_reply(200, br#"{"code":0,"msg":"ready"}"#.to_vec())
+    }
+
+    pub(super) fn metrics(&self) -> String {
+        super::tick::measure(self.state);
+        telemetry::render()
+    }
+
+    /// `?state=pending|approved|rejected`, all if left out.
+    pub(super) fn applications(&self, query: &str) -> Result<Value, Problem> {
+        let state = match query.split('&').find_map(|part| part.strip_prefix("state=")) {
+            None | Some("") => None,
+            Some("pending") => Some(ApplicationState::Pending),
+            Some("approved") => Some(ApplicationState::Approved),
+            Some("rejected") => Some(ApplicationState::Rejected),
+            Some(_) => {
+                let words = "state: must be pending, approved or rejected";
+                return Err(Problem::refused(Code::INVALID_FIELD, words));
+            }
+        };
+        let found = self.state.store.read(|view| registry::list(view, state))?;
+        Ok(json!({"applications": found.iter().map(application).collect::<Vec<_>>()}))
+    }
+
+    pub(super) async fn approve(&self, id: &str) -> Result<Decided, Problem> {
+        let act = self.record("registry.approve").target(id.to_owned());
+        let approved = self.approve_now(id).await;
+        let (application, registration) = self.or_record(act, approved).await?;
+        if matches!(application.asked, Asked::Deregister { .. }) {
+            self.state.shut_out(&registration.info.server_id).map_err(Problem::fault)?;
+        }
+        tracing::info!(application = %application.id, server = %application.server_id, "an application was approved");
+        Ok(decided(&application))
+    }
+
+    async fn approve_now(&self, id: &str) -> Result<(Application, Registration), Problem> {
+        let id = application_id(id)?;
+        let found = self.state.store.read(|view| registry::get(view, &id))?.ok_or_else(no_application)?;
+        // A changed address comes into the certificate when the server renews it, with a key of its own choice.
+        let issued = match &found.asked {
+            Asked::Register { info, csr, .. } => Some(certify(self.state, &info.server_id, &info.server_address, csr)?),
+            Asked::Update { .. } | Asked::Deregister { .. } => None,
+        };
+        let serial = issued.as_ref().map(|issued| issued.serial.clone()).unwrap_or_default();
+        let record = self
+            .record("registry.approve")
+            .target(found.server_id.to_string())
+            .field("application", id.to_string())
+            .field("kind", kind(&found.asked))
+            .field("serial", serial)
+            .to_json();
+        let by = self.role.as_str();
+        self.state.decide(move |tx, scene| registry::approve(tx, scene, &id, by, issued, record)).await
+    }
+
+    pub(super) async fn reject(&self, id: &str, why: Why) -> Result<Decided, Problem> {
+        let act = self.record("registry.reject").target(id.to_owned());
+        let record = self.record("registry.reject").field("application", id.to_owned());
+        let record = record.field("reason", why.reason.clone()).to_json();
+        let (rejected, by) = (application_id(id), self.role.as_str());
+        let rejected = match rejected {
+            Ok(id) => {
+                let rule = move |tx: &mut isthmus_store::Tx<'_>, scene: &mut isthmus_domain::Scene<'_>| {
+                    registry::reject(tx, scene, &id, by, &why.reason, record)
+                };
+                self.state.decide(rule).await
+            }
+            Err(problem) => Err(problem),
+        };
+        let application = self.or_record(act, rejected).await?;
+        tracing::info!(application = %application.id, server = %application.server_id, "an application was rejected");
+        Ok(decided(&application))
+    }
+
+    pub(super) async fn change(&self, server: &str, change: Change, why: Why) -> Result<Value, Problem> {
+        let operation = match change {
+            Change::Suspend => "registry.suspend",
+            Change::Resume => "registry.resume",
+            Change::Deregister => "registry.deregister",
+        };
+        let id = ServerId::parse(server)
+            .map_err(|error| Problem::refused(Code::INVALID_FIELD, format!("serverId: {error}")))?;
+        let act = || self.record(operation).target(id.to_string()).field("reason", why.reason.clone());
+        let (record, who) = (act().to_json(), id.clone());
+        let changed = self.state.decide(move |tx, scene| registry::set_status(tx, scene, &who, change, record)).await;
+        let changed = self.or_record(act(), changed).await?;
+        if change != Change::Resume {
+            self.state.shut_out(&id).map_err(Problem::fault)?;
+        }
+        tracing::info!(server = %id, operation, "a server's standing was changed");
+        Ok(registration(&changed))
+    }
+
+    pub(super) fn servers(&self) -> Result<Value, Problem> {
+        let all = self.state.store.read(|view| registry::all(view))?;
+        Ok(json!({"servers": all.iter().map(registration).collect::<Vec<_>>()}))
+    }
+
+    pub(super) fn status(&self) -> Result<Value, Problem> {
+        let (servers, pending) = self.state.store.read(|view| {
+            Ok((registry::all(view)?.len(), registry::list(view, Some(ApplicationState::Pending))?.len()))
+        })?;
+        let stats = self.state.store.stats();
+        Ok(json!({
+            "domain": self.state.ca.domain(),
+            "servers": servers,
+            "pendingApplications": pending,
+            "connections": {"api": self.state.servers.len(), "admin": self.state.administrators.len()},
+            "audit": {"size": stats.audit_size, "checkpoint": stats.audit_checkpoint},
+            "commits": stats.commits,
+            "faults": telemetry::faults(),
+        }))
+    }
+}
+
+fn no_application() -> Problem {
+    Problem::refused(Code::NOT_FOUND, "there is no such application")
+}
+
+fn application_id(text: &str) -> Result<TimeId, Problem> {
+    TimeId::parse(text).ok_or_else(no_application)
+}
+
+fn kind(asked: &Asked) -> &'static str {
+    match asked {
+        Asked::Register { .. } => "register",
+        Asked::Update { .. } => "update",
+        Asked::Deregister { .. } => "deregister",
+    }
+}
+
+fn decided(application: &Application) -> Decided {
+    Decided { application_id: application.id, server_id: application.server_id.clone(), state: application.state }
+}
+
+/// An application as its reviewer sees it; the CSR's key is of no use to a person.
+fn application(application: &Application) -> Value {
+    let (mut info, owner, reason) = match &application.asked {
+        Asked::Register { info, owner_id, .. } => (json!(info), json!(owner_id), json!(application.reason)),
+        Asked::Update { changes } => (json!(changes), Value::Null, json!(application.reason)),
+        Asked::Deregister { reason } => (json!({}), Value::Null, json!(reason)),
+    };
+    info["serverId"] = json!(application.server_id);
+    let mut shown = json!({
+        "applicationId": application.id,
+        "kind": kind(&application.asked),
+        "state": application.state,
+        "serverInfo": info,
+        "ownerId": owner,
+        "reason": reason,
+        "createdMs": application.submitted_ms,
+        "decidedMs": application.decided_ms,
+        "decidedBy": application.decided_by,
+    });
+    if let Value::Object(members) = &mut shown {
+        members.retain(|_, value| !value.is_null());
+    }
+    shown
+}
+
+fn registration(registration: &Registration) -> Value {
+    let mut shown = json!(registration.info);
+    shown["ownerId"] = json!(registration.owner_id);
+    shown["registeredMs"] = json!(registration.registered_ms);
+    if let Some(newest) = registration.certificates.last() {
+        shown["serial"] = json!(newest.serial);
+        shown["notAfterMs"] = json!(newest.not_after_ms);
+        shown["revoked"] = json!(newest.revoked_ms.is_some());
+    }
+    shown
+}

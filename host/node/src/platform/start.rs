@@ -1,0 +1,212 @@
+//! A platform's beginning and end.
+
+use std::fs;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use isthmus_net::{Ca, Connections, Listener, Transport, serve};
+use isthmus_store::{Options, Store};
+use isthmus_wire::ServerId;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::{PlatformError, State, admin, admin_settings, api, api_settings, hall, root_file, tick};
+use crate::admin_token::{AdminTokens, Role, read_plain};
+use crate::config::PlatformConfig;
+
+/// Starts platforms.
+pub struct Platform;
+
+/// A platform that runs in this process.
+pub struct Running {
+    api: SocketAddr,
+    admin: SocketAddr,
+    admin_token: String,
+    ca_pem: PathBuf,
+    store: Store,
+    stop: watch::Sender<bool>,
+    tasks: JoinSet<()>,
+}
+
+/// Runs a platform until `shutdown` completes, then lets requests under way end.
+///
+/// # Errors
+/// [`PlatformError`], with the remedy.
+pub async fn run(config: PlatformConfig, shutdown: impl Future<Output = ()>) -> Result<(), PlatformError> {
+    let running = Platform::start(config).await?;
+    tracing::info!(api = %running.api_url(), admin = %running.admin_url(), ca = %running.ca_pem.display(), "the platform is ready");
+    shutdown.await;
+    running.stop().await;
+    Ok(())
+}
+
+impl Platform {
+    /// Opens everything, binds both ports (0: any free one) and answers once requests are taken.
+    ///
+    /// # Errors
+    /// [`PlatformError`], with the remedy.
+    pub async fn start(config: PlatformConfig) -> Result<Running, PlatformError> {
+        let opening = config.clone();
+        let opened = tokio::task::spawn_blocking(move || Opened::open(&opening)).await??;
+        let api_listener = Listener::bind(config.listen.api, "listen.api").await?;
+        let admin_listener = Listener::bind(config.listen.admin, "listen.admin").await?;
+        let (api_tls, _) = watch::channel(api_settings(&config, &opened.ca, &opened.store)?);
+        let (admin_tls, _) = watch::channel(admin_settings(&config, &opened.ca)?);
+        let (stop, _) = watch::channel(false);
+        let (api, admin) = (api_listener.addr(), admin_listener.addr());
+        // Deleted once the operator has handed the tokens out; then nobody in this process needs it either.
+        let admin_token = read_plain(&config.admin_tokens, Role::System).unwrap_or_default();
+        let ca_pem = root_file(&config.data_dir);
+        let store = opened.store.clone();
+        let state = Arc::new(State {
+            home: ServerId::parse("platform").expect("eight letters are a serverId"),
+            store: opened.store,
+            ca: opened.ca,
+            admins: opened.admins,
+            servers: Connections::new(),
+            administrators: Connections::new(),
+            api_tls,
+            admin_tls,
+            config,
+        });
+        let mut tasks = JoinSet::new();
+        spawn_api(&mut tasks, &state, api_listener, stop.subscribe())?;
+        spawn_admin(&mut tasks, &state, admin_listener, stop.subscribe())?;
+        tasks.spawn(tick::run(state, stop.subscribe()));
+        Ok(Running { api, admin, admin_token, ca_pem, store, stop, tasks })
+    }
+}
+
+/// What lies on the disk.
+struct Opened {
+    store: Store,
+    ca: Ca,
+    admins: AdminTokens,
+}
+
+impl Opened {
+    fn open(config: &PlatformConfig) -> Result<Opened, PlatformError> {
+        let tuning = &config.store;
+        let origin = format!("{}/platform", config.domain);
+        let store = Store::open(&Options {
+            cache_bytes: tuning.cache_mib << 20,
+            queue: tuning.queue,
+            max_batch: tuning.max_batch,
+            check_integrity: tuning.check_integrity,
+            ..Options::new(&config.data_dir, &config.keyring, "platform", &origin)
+        })?;
+        let ca = Ca::open_or_create(&config.ca.dir, &config.domain, SystemTime::now())?;
+        publish(&root_file(&config.data_dir), ca.root_pem())?;
+        let admins = AdminTokens::open(&config.data_dir, &config.admin_tokens)?;
+        Ok(Opened { store, ca, admins })
+    }
+}
+
+/// The root certificate where others copy it from: whole or not at all.
+fn publish(path: &Path, pem: &str) -> Result<(), PlatformError> {
+    if fs::read_to_string(path).is_ok_and(|found| found == pem) {
+        return Ok(());
+    }
+    let write = || {
+        path.parent().map_or(Ok(()), fs::create_dir_all)?;
+        let unfinished = path.with_extension("new");
+        let mut file = fs::File::create(&unfinished)?;
+        file.write_all(pem.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&unfinished, path)
+    };
+    write().map_err(|source| PlatformError::File { path: path.to_owned(), source })
+}
+
+fn spawn_api(
+    tasks: &mut JoinSet<()>,
+    state: &Arc<State>,
+    listener: Listener,
+    stop: watch::Receiver<bool>,
+) -> Result<(), PlatformError> {
+    let (table, shared) = (Arc::new(api::table()?), state.clone());
+    let service = move |request, connection| api::serve(shared.clone(), table.clone(), request, connection);
+    let (tls, limits) = (Transport::Tls(state.api_tls.subscribe()), hall::limits(&state.config.limits));
+    let connections = state.servers.clone();
+    tasks.spawn(async move {
+        serve(listener, tls, limits, connections, service, stopped(stop)).await;
+    });
+    Ok(())
+}
+
+fn spawn_admin(
+    tasks: &mut JoinSet<()>,
+    state: &Arc<State>,
+    listener: Listener,
+    stop: watch::Receiver<bool>,
+) -> Result<(), PlatformError> {
+    let (table, shared) = (Arc::new(admin::table()?), state.clone());
+    let service = move |request, _| admin::serve(shared.clone(), table.clone(), request);
+    let (tls, limits) = (Transport::Tls(state.admin_tls.subscribe()), hall::limits(&state.config.limits));
+    let connections = state.administrators.clone();
+    tasks.spawn(async move {
+        serve(listener, tls, limits, connections, service, stopped(stop)).await;
+    });
+    Ok(())
+}
+
+pub(super) async fn stopped(mut stop: watch::Receiver<bool>) {
+    // An error means that nobody can ask for a stop any more, which is one.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+impl Running {
+    /// `https://127.0.0.1:port` of the API, with the real port.
+    #[must_use]
+    pub fn api_url(&self) -> String {
+        format!("https://{}", self.api)
+    }
+
+    /// `https://127.0.0.1:port` of the administration, with the real port.
+    #[must_use]
+    pub fn admin_url(&self) -> String {
+        format!("https://{}", self.admin)
+    }
+
+    /// Where the API listens.
+    #[must_use]
+    pub fn api(&self) -> SocketAddr {
+        self.api
+    }
+
+    /// Where the administration listens.
+    #[must_use]
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// The system administrator's token; empty if its file was deleted.
+    #[must_use]
+    pub fn admin_token(&self) -> &str {
+        &self.admin_token
+    }
+
+    /// PEM file of the root certificate.
+    #[must_use]
+    pub fn ca_pem(&self) -> &Path {
+        &self.ca_pem
+    }
+
+    /// Stops accepting, lets requests under way end, signs the audit log a last time, closes the store.
+    pub async fn stop(mut self) {
+        self.stop.send_replace(true);
+        while let Some(ended) = self.tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a task of the platform ended badly");
+            }
+        }
+        let store = self.store.clone();
+        if let Err(error) = tokio::task::spawn_blocking(move || store.close()).await {
+            tracing::error!(%error, "the store was not closed");
+        }
+        tracing::info!("the platform has stopped");
+    }
+}
