@@ -1,1 +1,18 @@
-//! placeholder
+//! The process: roles, gate, routes, outbox, configuration and command line.
+
+pub mod admin_token;
+pub mod bench;
+pub mod cli;
+pub mod client;
+pub mod clock;
+pub mod config;
+pub mod demo;
+pub mod password;
+pub mod platform;
+pub mod reply;
+pub mod request;
+pub mod route;
+pub mod server;
+pub mod shipped;
+pub mod telemetry;
+pub mod token;

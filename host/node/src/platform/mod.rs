@@ -148,3 +148,6 @@ fn entry(certificate: &registry::Certificate) -> Revoked {
     let at = std::time::Duration::from_millis(certificate.revoked_ms.unwrap_or_default());
     Revoked { serial: certificate.serial.clone(), at: SystemTime::UNIX_EPOCH + at, reason: Why::CessationOfOperation }
 }
+
+#[cfg(test)]
+mod tests;

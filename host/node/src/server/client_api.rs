@@ -1,0 +1,261 @@
+//! The client listener: `/client/v1` (design §7).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use isthmus_net::http::{BodyError, read_body};
+use isthmus_wire::code::{Code, Transport};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::Server;
+use super::accounts::ChangePassword;
+use super::push::Pushed;
+use super::send::Submission;
+use super::session::{Caller, SUBPROTOCOL};
+use crate::reply::{Problem, Reply, answer, refuse};
+use crate::request::number;
+use crate::route::{Found, Table};
+
+/// What a client may take to send its body.
+const BODY_WITHIN: Duration = Duration::from_secs(20);
+/// Inbox events in one answer.
+const PAGE_MAX: usize = 500;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Endpoint {
+    LogIn,
+    Refresh,
+    LogOut,
+    Devices,
+    RevokeDevice,
+    Me,
+    Password,
+    Send,
+    Inbox,
+    Acknowledge,
+    Socket,
+}
+
+/// The table of contents.
+pub(crate) fn table() -> Result<Table<Endpoint>, matchit::InsertError> {
+    Table::new(&[
+        (Method::POST, "/client/v1/login", Endpoint::LogIn),
+        (Method::POST, "/client/v1/refresh", Endpoint::Refresh),
+        (Method::POST, "/client/v1/logout", Endpoint::LogOut),
+        (Method::GET, "/client/v1/devices", Endpoint::Devices),
+        (Method::DELETE, "/client/v1/devices/{id}", Endpoint::RevokeDevice),
+        (Method::GET, "/client/v1/me", Endpoint::Me),
+        (Method::POST, "/client/v1/password", Endpoint::Password),
+        (Method::POST, "/client/v1/messages", Endpoint::Send),
+        (Method::GET, "/client/v1/inbox", Endpoint::Inbox),
+        (Method::POST, "/client/v1/inbox/ack", Endpoint::Acknowledge),
+        (Method::GET, "/client/v1/socket", Endpoint::Socket),
+    ])
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct LogOut {
+    everywhere: bool,
+}
+
+#[derive(Deserialize)]
+struct Cursor {
+    cursor: u64,
+}
+
+#[derive(Serialize)]
+struct Page {
+    events: Vec<Value>,
+    next: u64,
+    head: u64,
+}
+
+/// Answers one request of the client listener.
+pub(crate) async fn serve(server: Arc<Server>, table: Arc<Table<Endpoint>>, request: Request<Incoming>) -> Reply {
+    let id = crate::request::id(request.headers());
+    let found = table.find(request.method(), request.uri().path());
+    let (endpoint, params) = match found {
+        Found::Endpoint(endpoint, params) => (endpoint, params),
+        Found::WrongMethod(allowed) => return crate::request::wrong_method(&allowed, &id),
+        Found::Nothing => return crate::request::no_route(&id),
+    };
+    let began = std::time::Instant::now();
+    let reply = if endpoint == Endpoint::Socket {
+        upgrade(&server, request, &id)
+    } else {
+        let result = dispatch(&server, endpoint, &params, request).await;
+        answer(result, &id)
+    };
+    crate::telemetry::request("client", label(endpoint), reply.status().as_u16(), began.elapsed());
+    crate::request::tag(reply, &id)
+}
+
+async fn dispatch(
+    server: &Arc<Server>,
+    endpoint: Endpoint,
+    params: &[String],
+    request: Request<Incoming>,
+) -> Result<Value, Problem> {
+    let (head, body) = request.into_parts();
+    let max = server.config.client.max_message_bytes;
+    if endpoint == Endpoint::LogIn {
+        return value(server.log_in(parse(&body_of(body, max).await?)?).await?);
+    }
+    if endpoint == Endpoint::Refresh {
+        return value(server.refresh(parse(&body_of(body, max).await?)?).await?);
+    }
+    let caller = server.caller(&head.headers)?;
+    match endpoint {
+        Endpoint::LogIn | Endpoint::Refresh | Endpoint::Socket => Ok(json!({})),
+        Endpoint::LogOut => {
+            let ask: LogOut = parse_or_default(&body_of(body, max).await?)?;
+            value(server.log_out(&caller, ask.everywhere).await?)
+        }
+        Endpoint::Devices => Ok(json!({"devices": server.devices(&caller)?})),
+        Endpoint::RevokeDevice => {
+            let id = params.first().map(String::as_str).unwrap_or_default();
+            value(server.revoke_device(&caller, id).await?)
+        }
+        Endpoint::Me => me(server, &caller),
+        Endpoint::Password => {
+            let ask: ChangePassword = parse(&body_of(body, max).await?)?;
+            value(server.change_password(&caller, ask).await?)
+        }
+        Endpoint::Send => {
+            let ask: Submission = parse(&body_of(body, max).await?)?;
+            value(server.submit(&caller, ask).await?.wait().await?)
+        }
+        Endpoint::Inbox => inbox(server, &caller, head.uri.query().unwrap_or_default()),
+        Endpoint::Acknowledge => {
+            let ask: Cursor = parse(&body_of(body, max).await?)?;
+            server.acknowledge(&caller, ask.cursor);
+            Ok(json!({}))
+        }
+    }
+}
+
+fn value(body: impl Serialize) -> Result<Value, Problem> {
+    match serde_json::to_value(body).map_err(Problem::fault)? {
+        Value::Null => Ok(json!({})),
+        value => Ok(value),
+    }
+}
+
+fn me(server: &Server, caller: &Caller) -> Result<Value, Problem> {
+    let user = server.store.read(|view| isthmus_domain::account::find_user(view, &caller.user))?;
+    let user = user.ok_or_else(|| Problem::refused(Code::NOT_FOUND, "the user is gone"))?;
+    Ok(json!({"userID": user.id, "name": user.name, "deviceID": caller.device, "server": server.id}))
+}
+
+fn inbox(server: &Server, caller: &Caller, query: &str) -> Result<Value, Problem> {
+    let after = number(query, "after")?.unwrap_or(0);
+    let limit = number(query, "limit")?.map_or(100, |n| usize::try_from(n).unwrap_or(PAGE_MAX)).clamp(1, PAGE_MAX);
+    let events = server.inbox_page(&caller.user, after, limit)?;
+    let head = server.store.read(|view| isthmus_domain::inbox::head(view, &caller.user))?;
+    let next = events.last().map_or(after, |event| event.cursor);
+    let events = events.iter().map(with_cursor).collect();
+    value(Page { events, next, head })
+}
+
+fn with_cursor(event: &Pushed) -> Value {
+    let mut value: Value = serde_json::from_str(&event.json).unwrap_or_default();
+    value["cursor"] = event.cursor.into();
+    value
+}
+
+/// The body, bounded in size and time.
+pub(crate) async fn body_of(body: Incoming, max: usize) -> Result<Bytes, Problem> {
+    read_body(body, max, BODY_WITHIN).await.map_err(|error| match error {
+        BodyError::TooLarge { limit } => {
+            Problem::Transport(Transport::TooLarge, format!("the body is larger than {limit} bytes"))
+        }
+        BodyError::Timeout { .. } | BodyError::Broken(_) => {
+            Problem::Transport(Transport::Malformed, "the body did not arrive whole".to_owned())
+        }
+    })
+}
+
+/// A JSON body of ours (not of the standard): serde's words name the field.
+pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        let code = if error.is_data() { Code::INVALID_FIELD } else { Code::MALFORMED };
+        Problem::refused(code, format!("the body: {error}"))
+    })
+}
+
+/// The same, where no body means the defaults.
+pub(crate) fn parse_or_default<T: DeserializeOwned + Default>(bytes: &[u8]) -> Result<T, Problem> {
+    if bytes.is_empty() { Ok(T::default()) } else { parse(bytes) }
+}
+
+/// Answers a WebSocket's handshake and leaves the connection to the socket's task.
+fn upgrade(server: &Arc<Server>, mut request: Request<Incoming>, id: &str) -> Reply {
+    match handshake(server, &mut request) {
+        Ok(reply) => reply,
+        Err(problem) => refuse(&problem, id),
+    }
+}
+
+fn handshake(server: &Arc<Server>, request: &mut Request<Incoming>) -> Result<Reply, Problem> {
+    let caller = server.caller(request.headers())?;
+    let after = number(request.uri().query().unwrap_or_default(), "after")?.unwrap_or(0);
+    let key = websocket_key(request.headers())?;
+    let offers_protocol = request.headers().contains_key(header::SEC_WEBSOCKET_PROTOCOL);
+    let upgraded = hyper::upgrade::on(request);
+    let server = server.clone();
+    tokio::spawn(async move {
+        match upgraded.await {
+            Ok(upgraded) => super::socket::serve(server, caller, after, upgraded).await,
+            Err(error) => tracing::debug!(%error, "a socket ended before it began"),
+        }
+    });
+    let mut reply = Response::new(Full::new(Bytes::new()));
+    *reply.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = reply.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::SEC_WEBSOCKET_ACCEPT, key);
+    if offers_protocol {
+        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+    }
+    Ok(reply)
+}
+
+fn websocket_key(headers: &HeaderMap) -> Result<HeaderValue, Problem> {
+    let not_one = |what: &str| Problem::Transport(Transport::Malformed, format!("a WebSocket handshake needs {what}"));
+    let has = |name, wanted: &str| {
+        headers
+            .get(name)
+            .and_then(|v: &HeaderValue| v.to_str().ok())
+            .is_some_and(|v| v.to_ascii_lowercase().contains(wanted))
+    };
+    if !has(header::UPGRADE, "websocket") || !has(header::CONNECTION, "upgrade") {
+        return Err(not_one("HTTP/1.1 with Connection: Upgrade and Upgrade: websocket"));
+    }
+    let key = headers.get(header::SEC_WEBSOCKET_KEY).ok_or_else(|| not_one("Sec-WebSocket-Key"))?;
+    let accept = tokio_tungstenite::tungstenite::handshake::derive_accept_key(key.as_bytes());
+    HeaderValue::from_str(&accept).map_err(Problem::fault)
+}
+
+fn label(endpoint: Endpoint) -> &'static str {
+    match endpoint {
+        Endpoint::LogIn => "login",
+        Endpoint::Refresh => "refresh",
+        Endpoint::LogOut => "logout",
+        Endpoint::Devices => "devices",
+        Endpoint::RevokeDevice => "devices.revoke",
+        Endpoint::Me => "me",
+        Endpoint::Password => "password",
+        Endpoint::Send => "messages",
+        Endpoint::Inbox => "inbox",
+        Endpoint::Acknowledge => "inbox.ack",
+        Endpoint::Socket => "socket",
+    }
+}

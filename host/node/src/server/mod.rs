@@ -1,0 +1,134 @@
+//! The role of an IM server (§5.3): users of its own, other servers, an operator's policy.
+
+mod accounts;
+mod addresses;
+mod admin;
+mod audit_search;
+mod client_api;
+mod enroll;
+mod figures;
+mod gate;
+mod interconnect;
+mod outbox;
+mod postman;
+mod push;
+mod receive;
+mod road;
+mod send;
+mod session;
+mod socket;
+mod start;
+mod trail;
+mod watch;
+
+use std::sync::Arc;
+
+use isthmus_domain::Scene;
+use isthmus_net::{Connections, PeerClient};
+use isthmus_policy::{Policy, Services};
+use isthmus_store::{Store, StoreError};
+use isthmus_wire::code::Refusal;
+use isthmus_wire::{ServerId, UserId};
+
+pub use enroll::EnrollError;
+pub use start::{RunningServer, StartError, run};
+
+use crate::admin_token::AdminTokens;
+use crate::clock;
+use crate::config::ServerConfig;
+use crate::password::Passwords;
+use crate::reply::{Problem, chain};
+use addresses::Addresses;
+use gate::Gate;
+use outbox::Outbox;
+use push::{Hub, Pushed};
+use session::{Acks, Sessions};
+use trail::Trail;
+
+/// Everything that the handlers of one server share.
+pub struct Server {
+    config: ServerConfig,
+    id: ServerId,
+    store: Store,
+    policy: Arc<Policy>,
+    gate: Gate,
+    hub: Hub,
+    outbox: Outbox,
+    addresses: Arc<Addresses>,
+    peers: PeerClient,
+    sessions: Sessions,
+    acks: Acks,
+    passwords: Passwords,
+    admins: AdminTokens,
+    connections: Listeners,
+    runtime: tokio::runtime::Handle,
+}
+
+/// Live connections, by listener.
+#[derive(Clone, Default)]
+struct Listeners {
+    interconnect: Connections,
+    client: Connections,
+    admin: Connections,
+}
+
+impl Server {
+    /// Runs `rule` with time, randomness and home.
+    fn scene<T>(home: &ServerId, now_ms: u64, rule: impl FnOnce(&mut Scene<'_>) -> T) -> T {
+        rule(&mut Scene { now_ms, random: &mut clock::random, home })
+    }
+
+    /// Inbox events after a cursor, as they go over the socket.
+    fn inbox_page(&self, user: &UserId, after: u64, limit: usize) -> Result<Vec<Pushed>, StoreError> {
+        let entries = self.store.read(|view| isthmus_domain::inbox::read(view, user, after, limit))?;
+        Ok(entries.iter().map(Pushed::of).collect())
+    }
+
+    /// Writes an audit record by itself: of a request that changed nothing.
+    async fn note(&self, trail: &Trail) {
+        let record = trail.record();
+        let noted = self.store.write(move |tx| {
+            tx.audit(record);
+            Ok::<_, StoreError>(())
+        });
+        if let Err(error) = noted.await {
+            tracing::error!(error = chain(&error), "an audit record could not be written");
+        }
+    }
+
+    /// The policy refused: recorded, and told to the caller.
+    async fn refused(&self, refusal: Refusal, trail: &Trail) -> Problem {
+        self.note(trail).await;
+        Problem::Refused(refusal)
+    }
+
+    /// The rules refused what the policy had let through: recorded, and told to the caller.
+    async fn failed(&self, refusal: Refusal, trail: &mut Trail) -> Problem {
+        trail.failed(refusal.code, &refusal.message);
+        self.note(trail).await;
+        Problem::Refused(refusal)
+    }
+}
+
+/// What plugins with the `directory` grant may ask.
+struct Directory {
+    addresses: Arc<Addresses>,
+}
+
+impl Services for Directory {
+    fn is_friend(&self, _user: &str, _other: &str) -> Option<bool> {
+        None
+    }
+
+    fn same_group(&self, _user: &str, _other: &str) -> Option<bool> {
+        None
+    }
+
+    fn server_area(&self, server: &str) -> Option<String> {
+        self.addresses.cached(&ServerId::parse(server).ok()?)?.area.clone()
+    }
+
+    fn user_attribute(&self, _user: &str, _name: &str) -> Option<String> {
+        None
+    }
+}

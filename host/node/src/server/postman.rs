@@ -1,0 +1,329 @@
+//! Sends what waits in the outbox, one task a lane; settles what was answered.
+//!
+//! A letter that another policy generation judged than the active one is judged again before it
+//! leaves: after a swap nothing goes out that the old policy let through.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, header};
+use isthmus_domain::inbox::{self, Delivery};
+use isthmus_domain::outbox::{self, Settlement, Waiting};
+use isthmus_domain::{Error, Stored};
+use isthmus_net::PeerAddress;
+use isthmus_store::StoreError;
+use isthmus_store::lane::LaneId;
+use isthmus_wire::code::{Answer, Code, Empty, Retry};
+use isthmus_wire::{MessageInfo, ServerId, json};
+
+use super::Server;
+use super::addresses::AddressError;
+use super::gate::Ruling;
+use super::outbox::{Fate, Head, Outcome, Parcel, REFILL, Settlements};
+use super::push::Pushed;
+use super::road::Backoff;
+use super::send::{message_question, rewrite};
+use super::session::Caller;
+use crate::clock;
+use crate::reply::chain;
+
+/// What one attempt came to.
+enum Attempt {
+    /// The letter has its fate.
+    Over(Outcome),
+    /// The peer itself is away or busy: its road says when to try again.
+    Away,
+    /// The peer is well, this letter is not: wait in this lane alone.
+    Later(Option<Duration>),
+}
+
+impl Server {
+    /// Takes a letter that was just committed. Called in commit order.
+    pub(crate) fn post(self: &Arc<Self>, waiting: Waiting, generation: u64) {
+        let lane = waiting.id.lane.clone();
+        if self.outbox.enqueue(Parcel { waiting: Arc::new(waiting), generation }) {
+            self.runtime.spawn(self.clone().run_lane(lane));
+        }
+    }
+
+    /// Starts the lanes that the database holds letters of.
+    pub(crate) fn open_lanes(self: &Arc<Self>) -> Result<usize, StoreError> {
+        let heads = self.store.read(outbox::heads)?;
+        let lanes = heads.len();
+        for head in heads {
+            if self.outbox.open(head.id.lane.clone()) {
+                self.runtime.spawn(self.clone().run_lane(head.id.lane));
+            }
+        }
+        Ok(lanes)
+    }
+
+    /// Tells users' devices. Called in commit order.
+    pub(crate) fn deliver(&self, deliveries: &[Delivery]) {
+        for delivery in deliveries.iter().filter(|d| self.hub.listens(&d.user)) {
+            self.hub.publish(&delivery.user, &Pushed::of(&delivery.entry));
+        }
+    }
+
+    async fn run_lane(self: Arc<Self>, lane: LaneId) {
+        let _running = self.outbox.running();
+        let mut failures = 0;
+        while !self.outbox.stopping() {
+            match self.outbox.head(&lane) {
+                Head::Empty => return,
+                Head::InDatabase { after, skipped } => {
+                    if let Err(error) = self.refill(&lane, after, skipped) {
+                        tracing::error!(error = chain(&error), "a lane cannot be read; it is tried again");
+                        tokio::time::sleep(Duration::from_secs(1)).await;
+                    }
+                }
+                Head::Letter(parcel) => match self.attempt(&parcel).await {
+                    Attempt::Over(outcome) => {
+                        failures = 0;
+                        self.outbox.close(parcel, outcome).await;
+                    }
+                    Attempt::Away => {}
+                    Attempt::Later(at_least) => {
+                        failures += 1;
+                        let pause = self.backoff().after(failures, dice());
+                        tokio::time::sleep(pause.max(at_least.unwrap_or_default())).await;
+                    }
+                },
+            }
+        }
+    }
+
+    fn refill(&self, lane: &LaneId, after: u64, skipped: u64) -> Result<(), StoreError> {
+        let letters = self.store.read(|view| outbox::of_lane(view, lane, after + 1, REFILL))?;
+        let more = letters.len() == REFILL;
+        // Generation 0: whatever judged them before, they are judged again.
+        let parcels = letters.into_iter().map(|w| Parcel { waiting: Arc::new(w), generation: 0 }).collect();
+        self.outbox.refill(lane, parcels, more, skipped);
+        Ok(())
+    }
+
+    async fn attempt(&self, parcel: &Parcel) -> Attempt {
+        let waiting = &parcel.waiting;
+        let Ok(peer) = ServerId::parse(&waiting.id.lane.peer) else {
+            return Attempt::Over(refused(Code::INVALID_FIELD, "the recipient's server has no valid ID"));
+        };
+        let road = self.outbox.road(&peer);
+        let left = waiting.expires_ms.saturating_sub(clock::now_ms());
+        if left == 0 {
+            return Attempt::Over(Outcome { fate: Fate::Settled(Settlement::Expired), audit: None });
+        }
+        let Ok(leave) = tokio::time::timeout(Duration::from_millis(left), road.leave()).await else {
+            return Attempt::Away;
+        };
+        let Some(leave) = leave else { return Attempt::Away };
+        let stored = match self.message_of(waiting) {
+            Ok(stored) => stored,
+            Err(error) => {
+                tracing::error!(error = chain(&error), "a letter's message cannot be read");
+                return Attempt::Later(Some(Duration::from_secs(60)));
+            }
+        };
+        let body = match self.still_cleared(parcel, &peer, &stored).await {
+            Ok(body) => body,
+            Err(attempt) => return attempt,
+        };
+        match self.send_to(&peer, body, stored.id.to_string()).await {
+            Answered::Final(outcome) => {
+                leave.arrived();
+                Attempt::Over(outcome)
+            }
+            Answered::NotThisOne(at_least) => {
+                leave.arrived();
+                Attempt::Later(at_least)
+            }
+            Answered::Nothing(at_least, reason) => {
+                let failures = leave.failed(self.backoff(), dice(), at_least);
+                if failures == 1 {
+                    tracing::warn!(%peer, reason, "peer not reached; its letters wait");
+                }
+                Attempt::Away
+            }
+        }
+    }
+
+    /// The body to send: as it was judged, or as the active policy leaves it now.
+    async fn still_cleared(&self, parcel: &Parcel, peer: &ServerId, stored: &Stored) -> Result<Bytes, Attempt> {
+        if parcel.generation == self.gate.generation() {
+            return Ok(stored.chat_body().into());
+        }
+        let Ok(info) = stored.info() else { return Ok(stored.chat_body().into()) };
+        let question = message_question(
+            isthmus_policy::Direction::Outbound,
+            Some(self.peer_facts(peer)),
+            info.send_id.as_str(),
+            info.recv_id.as_str(),
+            &info.content,
+            stored.id.to_string(),
+        );
+        let rewritten = |info: &mut MessageInfo, text| rewrite(&mut info.content, text);
+        match self.gate.rule(question, info, rewritten).await {
+            Ok(Ruling::Cleared(cleared)) => {
+                let (info, _, _) = cleared.into_parts();
+                let mut body = br#"{"messageInfo":"#.to_vec();
+                body.extend_from_slice(&json::write(&info));
+                body.push(b'}');
+                Ok(body.into())
+            }
+            Ok(Ruling::Held(cleared, reason)) => {
+                let hold = cleared.hold(reason);
+                let (_, trail, _) = cleared.into_parts();
+                Err(Attempt::Over(Outcome { fate: Fate::Held(hold), audit: Some(trail.record()) }))
+            }
+            Ok(Ruling::Refused(refusal, trail)) => {
+                let settlement = Settlement::Refused { code: refusal.code, message: refusal.message };
+                Err(Attempt::Over(Outcome { fate: Fate::Settled(settlement), audit: Some(trail.record()) }))
+            }
+            Err(_) => Err(Attempt::Later(None)),
+        }
+    }
+
+    async fn send_to(&self, peer: &ServerId, body: Bytes, request_id: String) -> Answered {
+        let info = match self.addresses.admitted(peer).await {
+            Ok(info) => info,
+            Err(error @ AddressError::Unknown(_)) => {
+                return Answered::Final(refused(Code::NOT_FOUND, &error.to_string()));
+            }
+            // A suspended server may come back, and the platform too.
+            Err(error) => return Answered::Nothing(None, error.to_string()),
+        };
+        let address = match PeerAddress::server(peer, &info.server_address) {
+            Ok(address) => address,
+            Err(error) => return Answered::Nothing(None, error.to_string()),
+        };
+        let mut headers = HeaderMap::new();
+        if let Ok(value) = HeaderValue::from_str(&request_id) {
+            headers.insert(crate::request::REQUEST_ID, value);
+        }
+        match self.peers.send(&address, Method::POST, "/sns/chat/", body, headers).await {
+            Ok(answer) => understood(answer.status.as_u16(), &answer.headers, &answer.body),
+            Err(error) => Answered::Nothing(None, chain(&error)),
+        }
+    }
+
+    fn backoff(&self) -> Backoff {
+        let delivery = &self.config.delivery;
+        Backoff {
+            min: Duration::from_millis(delivery.backoff_min_ms),
+            max: Duration::from_millis(delivery.backoff_max_ms),
+        }
+    }
+
+    fn message_of(&self, waiting: &Waiting) -> Result<Arc<Stored>, Error> {
+        match &waiting.message {
+            Some(stored) => Ok(stored.clone()),
+            None => waiting.message(&self.store.view()?),
+        }
+    }
+
+    /// Notes up to where a device has read; many devices' notes share one transaction.
+    pub(crate) fn acknowledge(&self, caller: &Caller, cursor: u64) {
+        self.acks.note(caller, cursor);
+    }
+
+    /// Writes the acknowledgements that came since the last time.
+    pub(crate) async fn write_acks(&self) {
+        let noted = self.acks.take();
+        if noted.is_empty() {
+            return;
+        }
+        let rule = move |tx: &mut isthmus_store::Tx<'_>| {
+            for ((user, device), cursor) in &noted {
+                match inbox::ack(tx, user, device, *cursor) {
+                    Ok(()) | Err(Error::Refused(_)) => {}
+                    Err(fault) => return Err(fault),
+                }
+            }
+            Ok(())
+        };
+        if let Err(error) = self.store.write(rule).await {
+            tracing::warn!(error = chain(&error), "acknowledgements could not be kept; devices repeat them");
+        }
+    }
+
+    /// Settles what the lanes hand over, many in one transaction, until the outbox is gone.
+    pub(crate) async fn settle(self: Arc<Self>, mut settlements: Settlements) {
+        loop {
+            let batch = settlements.next().await;
+            if batch.is_empty() {
+                return;
+            }
+            let settled = batch.len();
+            for (_, outcome) in &batch {
+                metrics::counter!("isthmus_letters_total", "outcome" => outcome.label()).increment(1);
+            }
+            if let Err(error) = self.settle_batch(batch).await {
+                tracing::error!(
+                    error = chain(&error),
+                    "letters could not be settled; they are sent again after a restart"
+                );
+            }
+            self.outbox.done(settled);
+        }
+    }
+
+    async fn settle_batch(
+        self: &Arc<Self>,
+        batch: Vec<(Parcel, Outcome)>,
+    ) -> Result<(), isthmus_store::WriteError<Error>> {
+        let (home, now, server) = (self.id.clone(), clock::now_ms(), self.clone());
+        let rule = move |tx: &mut isthmus_store::Tx<'_>| {
+            Server::scene(&home, now, |scene| {
+                let mut told = Vec::with_capacity(batch.len());
+                for (parcel, outcome) in batch {
+                    let id = &parcel.waiting.id;
+                    let delivery = match outcome.fate {
+                        Fate::Settled(settlement) => outbox::settle(tx, scene, id, settlement, outcome.audit)?,
+                        Fate::Held(hold) => outbox::hold(tx, scene, id, &hold, outcome.audit)?,
+                    };
+                    told.extend(delivery);
+                }
+                Ok::<_, Error>(told)
+            })
+        };
+        self.store.submit(rule, move |told| server.deliver(told)).await?.done().await.map(|_| ())
+    }
+}
+
+/// What a peer's answer means for the letter and for the road.
+enum Answered {
+    /// Delivered, or refused for good.
+    Final(Outcome),
+    /// The peer answers, but could not carry this one out.
+    NotThisOne(Option<Duration>),
+    /// No answer, or a plea for time.
+    Nothing(Option<Duration>, String),
+}
+
+fn understood(status: u16, headers: &HeaderMap, body: &[u8]) -> Answered {
+    let retry_after = headers.get(header::RETRY_AFTER).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
+    let retry_after = retry_after.map(|seconds: u64| Duration::from_secs(seconds.min(3600)));
+    if status == 429 || status == 503 {
+        return Answered::Nothing(retry_after, format!("it asks for time (HTTP {status})"));
+    }
+    let Ok(answer) = Answer::<Empty>::read(body) else {
+        return Answered::NotThisOne(retry_after);
+    };
+    // A fault of theirs may pass; R4 gives it code 1 like any other failure.
+    if status >= 500 {
+        return Answered::NotThisOne(retry_after);
+    }
+    match answer.code.retry() {
+        Retry::Done => Answered::Final(Outcome { fate: Fate::Settled(Settlement::Delivered), audit: None }),
+        Retry::Never => Answered::Final(refused(answer.code, &answer.msg)),
+        Retry::Later => Answered::Nothing(retry_after, format!("it asks for time (code {})", answer.code)),
+    }
+}
+
+fn refused(code: Code, msg: &str) -> Outcome {
+    Outcome { fate: Fate::Settled(Settlement::Refused { code, message: msg.to_owned() }), audit: None }
+}
+
+fn dice() -> u32 {
+    u32::from_be_bytes(clock::random_bytes())
+}

@@ -1,0 +1,126 @@
+//! A message from another server: `POST /sns/chat/` (§7.4.2).
+//!
+//! Identity comes from the handshake, standing from the registry, the right to speak from R12; a
+//! duplicate is recognised before any policy sees it; "code 0" is said after the commit.
+
+use std::sync::Arc;
+
+use isthmus_domain::message::{self, Disposition, Incoming, Received};
+use isthmus_domain::speaker::{self, Home};
+use isthmus_domain::{Digest, Error, TimeId};
+use isthmus_policy::{Direction, Event};
+use isthmus_store::WriteError;
+use isthmus_wire::code::Refusal;
+use isthmus_wire::{Content, MessageInfo, ServerId};
+
+use super::Server;
+use super::gate::Ruling;
+use super::send::{message_question, rewrite};
+use super::trail::Trail;
+use crate::clock;
+use crate::reply::Problem;
+
+/// What is known of a message before policy is asked.
+enum Look {
+    New(Digest),
+    Duplicate,
+}
+
+impl Server {
+    /// Receives one message; `Ok` is code 0: it is kept.
+    pub(crate) async fn receive(self: &Arc<Self>, peer: &ServerId, info: MessageInfo) -> Result<(), Problem> {
+        let digest = match self.look(peer, &info).await {
+            Ok(Look::Duplicate) => return Ok(()),
+            Ok(Look::New(digest)) => digest,
+            Err(Error::Refused(refusal)) => return Err(self.turned_away(peer, &info, refusal).await),
+            Err(fault) => return Err(fault.into()),
+        };
+        let facts = Some(self.peer_facts(peer));
+        let question = message_question(
+            Direction::Inbound,
+            facts,
+            info.send_id.as_str(),
+            info.recv_id.as_str(),
+            &info.content,
+            info.message_id.as_str().to_owned(),
+        );
+        let ruling = self.gate.rule(question, info, |info, text| rewrite(&mut info.content, text)).await?;
+        let (cleared, disposition) = match ruling {
+            Ruling::Cleared(cleared) => (cleared, Disposition::Deliver),
+            Ruling::Held(cleared, reason) => {
+                let hold = cleared.hold(reason);
+                (cleared, Disposition::Hold(hold))
+            }
+            Ruling::Refused(refusal, trail) => return Err(self.refused(refusal, &trail).await),
+        };
+        let (info, mut trail, session) = cleared.into_parts();
+        let outcome = self.keep(peer, info, digest, disposition, &trail).await;
+        drop(session);
+        match outcome {
+            Ok(()) => Ok(()),
+            Err(WriteError::Refused(Error::Refused(refusal))) => Err(self.failed(refusal, &mut trail).await),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn keep(
+        self: &Arc<Self>,
+        peer: &ServerId,
+        info: MessageInfo,
+        digest: Digest,
+        disposition: Disposition,
+        trail: &Trail,
+    ) -> Result<(), WriteError<Error>> {
+        let now = clock::now_ms();
+        let id = TimeId::mint(now, &mut clock::random);
+        let incoming = Incoming { id, peer: peer.clone(), info, digest, disposition, audit: trail.record() };
+        let (home, server) = (self.id.clone(), self.clone());
+        let pending = self
+            .store
+            .submit(
+                move |tx| Server::scene(&home, now, |scene| message::receive(tx, scene, incoming)),
+                move |received| {
+                    if let Received::Kept(Some(delivery)) = received {
+                        server.deliver(std::slice::from_ref(delivery));
+                    }
+                },
+            )
+            .await?;
+        pending.done().await.map(|_| ())
+    }
+
+    /// R12 and duplicates, before policy.
+    async fn look(&self, peer: &ServerId, info: &MessageInfo) -> Result<Look, Error> {
+        // The right to speak may hang on whether a serverId that the ID names is registered: ask that first.
+        let home = self.store.read(|view| speaker::home_of(view, &self.id, &info.send_id))?;
+        if let Home::Ask(named) = home
+            && named != *peer
+        {
+            self.addresses.settle(&named).await;
+        }
+        let view = self.store.view()?;
+        let _claim = speaker::may_speak(&view, &self.id, peer, &info.send_id, "messageInfo.sendID")?;
+        let digest = Digest::of_message(&view, info);
+        if message::duplicate(&view, info, &digest)? {
+            return Ok(Look::Duplicate);
+        }
+        Ok(Look::New(digest))
+    }
+
+    /// A message refused before the policy (a foreign speaker, a reused messageID): recorded all the same.
+    async fn turned_away(&self, peer: &ServerId, info: &MessageInfo, refusal: Refusal) -> Problem {
+        let content = Content::Text { message: String::new() };
+        let mut question = message_question(
+            Direction::Inbound,
+            Some(self.peer_facts(peer)),
+            info.send_id.as_str(),
+            info.recv_id.as_str(),
+            &content,
+            info.message_id.as_str().to_owned(),
+        );
+        question.fields.retain(|(name, _)| name != "text");
+        let event = Event { call: question.call, outcome: "failed".into(), code: 0, fields: question.fields };
+        let mut trail = Trail::of_event(&self.policy.begin(), event);
+        self.failed(refusal, &mut trail).await
+    }
+}

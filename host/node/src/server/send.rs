@@ -1,0 +1,268 @@
+//! A message from one of our own users: recognised, judged, kept, and then on its way.
+
+use std::sync::Arc;
+
+use isthmus_domain::held::Hold;
+use isthmus_domain::inbox::State;
+use isthmus_domain::message::{self, Accepted, Disposition};
+use isthmus_domain::speaker::{self, Home};
+use isthmus_domain::{Digest, Error, TimeId};
+use isthmus_policy::{Call, Direction, Item, Peer, Reason, Session};
+use isthmus_store::{Pending, WriteError};
+use isthmus_wire::code::{Code, Refusal};
+use isthmus_wire::message::TEXT_MAX;
+use isthmus_wire::{ChatScene, Content, MessageId, MessageType, ServerId, UserId};
+use serde::{Deserialize, Serialize};
+
+use super::Server;
+use super::gate::{Cleared, Question, Ruling};
+use super::session::Caller;
+use super::trail::Trail;
+use crate::clock;
+use crate::reply::Problem;
+
+/// The operation, as policies and audit records name it.
+pub(crate) const SEND: &str = "message.send";
+
+/// What a client hands in.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Submission {
+    /// The client's own name for it; sent again, it is the same message.
+    #[serde(rename = "clientID")]
+    pub(crate) client_id: String,
+    #[serde(rename = "recvID")]
+    pub(crate) recv_id: String,
+    pub(crate) text: String,
+}
+
+/// What the client is told.
+#[derive(Debug, Serialize)]
+pub(crate) struct Sent {
+    #[serde(rename = "messageID")]
+    pub(crate) message_id: MessageId,
+    pub(crate) cursor: u64,
+    /// `kept`, or `held` for a review.
+    pub(crate) state: &'static str,
+}
+
+/// A message in the queue of the store.
+pub(crate) enum Ticket {
+    /// It had been accepted before.
+    Known(Sent),
+    /// Its commit is to come. The session is held until then.
+    Queued { pending: Pending<Accepted, Error>, server: Arc<Server>, trail: Box<Trail>, session: Session },
+}
+
+/// Where a message goes, as far as policy is concerned.
+struct Destination {
+    recv_id: UserId,
+    digest: Digest,
+    peer: Option<ServerId>,
+}
+
+impl Ticket {
+    /// Waits for the commit: the message is kept then, whatever happens.
+    pub(crate) async fn wait(self) -> Result<Sent, Problem> {
+        match self {
+            Ticket::Known(sent) => Ok(sent),
+            Ticket::Queued { pending, server, mut trail, session } => {
+                let outcome = match pending.done().await {
+                    Ok(accepted) => Ok(sent(&accepted)),
+                    Err(WriteError::Refused(Error::Refused(refusal))) => Err(server.failed(refusal, &mut trail).await),
+                    Err(error) => Err(error.into()),
+                };
+                drop(session);
+                outcome
+            }
+        }
+    }
+}
+
+fn sent(accepted: &Accepted) -> Sent {
+    let state = if accepted.state == State::Held { "held" } else { "kept" };
+    Sent { message_id: accepted.message_id.clone(), cursor: accepted.cursor, state }
+}
+
+impl Server {
+    /// Judges a message and queues it for the store, in the order of the calls. The answer comes with the ticket.
+    pub(crate) async fn submit(self: &Arc<Self>, caller: &Caller, s: Submission) -> Result<Ticket, Problem> {
+        check(&s)?;
+        let content = Content::Text { message: s.text };
+        let to = match self.destination(caller, &s.client_id, &s.recv_id, &content).await? {
+            Ok(to) => to,
+            Err(before) => return Ok(Ticket::Known(sent(&before))),
+        };
+        let id = TimeId::mint(clock::now_ms(), &mut clock::random);
+        let question = self.about_message(&caller.user, to.recv_id.as_str(), to.peer.as_ref(), &content, &id);
+        let (cleared, disposition) = match self.gate.rule(question, content, rewrite).await? {
+            Ruling::Cleared(cleared) => (cleared, Disposition::Deliver),
+            Ruling::Held(cleared, reason) => {
+                let hold = cleared.hold(reason);
+                (cleared, Disposition::Hold(hold))
+            }
+            Ruling::Refused(refusal, trail) => return Err(self.refused(refusal, &trail).await),
+        };
+        self.queue(caller, s.client_id, id, to, cleared, disposition).await
+    }
+
+    async fn queue(
+        self: &Arc<Self>,
+        caller: &Caller,
+        client_msg_id: String,
+        id: TimeId,
+        to: Destination,
+        cleared: Cleared<Content>,
+        disposition: Disposition,
+    ) -> Result<Ticket, Problem> {
+        let (content, trail, session) = cleared.into_parts();
+        let now = clock::now_ms();
+        let submission = message::Submission {
+            id,
+            sender: caller.user.clone(),
+            client_msg_id,
+            recv_id: to.recv_id,
+            content,
+            digest: to.digest,
+            expires_ms: now + self.config.delivery.expire_s * 1000,
+            disposition,
+            audit: trail.record(),
+        };
+        let (home, server, generation) = (self.id.clone(), self.clone(), session.generation());
+        let pending = self
+            .store
+            .submit(
+                move |tx| Server::scene(&home, now, |scene| message::accept(tx, scene, submission)),
+                move |accepted| server.accepted(accepted, generation),
+            )
+            .await?;
+        Ok(Ticket::Queued { pending, server: self.clone(), trail: Box::new(trail), session })
+    }
+
+    /// After the commit, in commit order.
+    fn accepted(self: &Arc<Self>, accepted: &Accepted, generation: u64) {
+        self.deliver(&accepted.deliveries);
+        if let Some(letter) = &accepted.letter {
+            self.post(letter.clone(), generation);
+        }
+    }
+
+    /// Recipient, digest and route; or the answer that was given before.
+    async fn destination(
+        &self,
+        caller: &Caller,
+        client_id: &str,
+        recv_id: &str,
+        content: &Content,
+    ) -> Result<Result<Destination, Accepted>, Problem> {
+        let recv_id = UserId::parse(recv_id).map_err(|e| Refusal::field(Code::INVALID_FIELD, "recvID", e))?;
+        let look = || {
+            let view = self.store.view()?;
+            let digest = Digest::of(&view, ChatScene::User, &recv_id, content);
+            let before = message::submitted(&view, &caller.user, client_id, &digest)?;
+            Ok::<_, Error>((digest, before, speaker::home_of(&view, &self.id, &recv_id)?))
+        };
+        let (digest, before, mut home) = look()?;
+        if let Some(before) = before {
+            return Ok(Err(before));
+        }
+        if let Home::Ask(named) = &home {
+            self.addresses.settle(named).await;
+            home = look()?.2;
+        }
+        let peer = match home {
+            Home::Server(peer) => Some(peer),
+            // The rule refuses what has no home.
+            Home::Own | Home::Ask(_) | Home::Unknown => None,
+        };
+        Ok(Ok(Destination { recv_id, digest, peer }))
+    }
+
+    /// The question about a message on its way out, or to a user of our own.
+    pub(crate) fn about_message(
+        &self,
+        sender: &UserId,
+        recv_id: &str,
+        peer: Option<&ServerId>,
+        content: &Content,
+        id: &TimeId,
+    ) -> Question {
+        let direction = if peer.is_some() { Direction::Outbound } else { Direction::Internal };
+        let peer = peer.map(|id| self.peer_facts(id));
+        message_question(direction, peer, sender.as_str(), recv_id, content, id.to_string())
+    }
+
+    /// What plugins are told of another server.
+    pub(crate) fn peer_facts(&self, id: &ServerId) -> Peer {
+        let info = self.addresses.cached(id);
+        let (area, product) = info
+            .map(|i| (i.area.clone().unwrap_or_default(), i.server_type.clone().unwrap_or_default()))
+            .unwrap_or_default();
+        Peer { id: id.as_str().to_owned(), area, product }
+    }
+}
+
+impl<T> Cleared<T> {
+    /// Why and by whom it is held.
+    pub(crate) fn hold(&self, reason: Reason) -> Hold {
+        Hold { code: reason.code, text: reason.text, plugin: self.decided_by() }
+    }
+}
+
+/// The question about a message, whichever way it goes.
+pub(crate) fn message_question(
+    direction: Direction,
+    peer: Option<Peer>,
+    actor: &str,
+    target: &str,
+    content: &Content,
+    message_id: String,
+) -> Question {
+    let kind = content.message_type().as_str();
+    let text = content.text().unwrap_or_default();
+    let attributes = vec![
+        ("chatScene".to_owned(), ChatScene::User.as_str().to_owned()),
+        ("messageType".to_owned(), kind.to_owned()),
+        ("messageID".to_owned(), message_id.clone()),
+    ];
+    let call = Call {
+        operation: SEND.into(),
+        direction,
+        peer,
+        actor: actor.to_owned(),
+        target: target.to_owned(),
+        time_ms: clock::now_ms(),
+        attributes,
+    };
+    let is_text = content.message_type() == MessageType::Text;
+    let item = is_text.then(|| Item {
+        kind: "message.text".into(),
+        text: text.to_owned(),
+        attributes: Vec::new(),
+        body: None,
+    });
+    let mut fields = vec![("messageID".to_owned(), message_id), ("messageType".to_owned(), kind.to_owned())];
+    if is_text {
+        fields.push(("text".to_owned(), text.to_owned()));
+    }
+    Question { call, item, fields }
+}
+
+/// Puts a rewritten text in.
+pub(crate) fn rewrite(content: &mut Content, text: String) {
+    if let Content::Text { message } = content {
+        *message = text;
+    }
+}
+
+fn check(s: &Submission) -> Result<(), Refusal> {
+    if s.text.is_empty() {
+        return Err(Refusal::field(Code::MISSING_FIELD, "text", "is missing or empty"));
+    }
+    if s.text.len() > TEXT_MAX {
+        return Err(Refusal::field(Code::INVALID_FIELD, "text", format_args!("is longer than {TEXT_MAX} bytes")));
+    }
+    if s.recv_id.is_empty() {
+        return Err(Refusal::field(Code::MISSING_FIELD, "recvID", "is missing or empty"));
+    }
+    Ok(())
+}

@@ -1,0 +1,406 @@
+//! From a configuration to a running server, and back.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use http::Request;
+use hyper::body::Incoming;
+use isthmus_net::ca::{CaError, IssueError};
+use isthmus_net::{
+    BindError, Ca, ClientAuth, ClientTls, Connection, Connections, Credentials, Limits, Listener, PeerClient,
+    PeerLimits, ServerTls, TlsError, Transport, Trust,
+};
+use isthmus_policy::{BundleSource, Policy, PolicyError, PolicyOptions, TrustedKey};
+use isthmus_store::{Options, Store, StoreError};
+use isthmus_wire::ServerId;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::addresses::Addresses;
+use super::enroll::{EnrollError, IdentityFolder, PlatformLink, ca_unusable, enroll};
+use super::gate::Gate;
+use super::outbox::{Outbox, Settlements};
+use super::push::Hub;
+use super::session::{Acks, Sessions};
+use super::{Directory, Listeners, Server, admin, client_api, interconnect};
+use crate::admin_token::{AdminTokenError, AdminTokens, Role, read_plain};
+use crate::config::ServerConfig;
+use crate::password::{PasswordError, Passwords};
+use crate::{clock, shipped};
+
+/// Life of the listeners' own certificates; they are issued anew at each start.
+const LISTENER_DAYS: u32 = 397;
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A port is taken, or not ours to take.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// No interconnect certificate.
+    #[error(transparent)]
+    Enroll(#[from] EnrollError),
+    /// Data or keys.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No usable policy.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The listeners' own CA.
+    #[error("the listeners' own certificate authority")]
+    Ca(#[from] CaError),
+    /// The listeners' certificates.
+    #[error("the listeners' certificates cannot be issued")]
+    Issue(#[from] IssueError),
+    /// Administrators' tokens.
+    #[error(transparent)]
+    Tokens(#[from] AdminTokenError),
+    /// Password hashing.
+    #[error(transparent)]
+    Passwords(#[from] PasswordError),
+    /// A table of routes contradicts itself: a mistake in the program.
+    #[error("routes: {0}")]
+    Routes(#[from] matchit::InsertError),
+    /// The data folder.
+    #[error("data_dir {path} cannot be made: {source}")]
+    DataDir {
+        /// Its path.
+        path: PathBuf,
+        /// The system's word.
+        source: std::io::Error,
+    },
+}
+
+/// A server that runs in this process.
+pub struct RunningServer {
+    /// Its ID.
+    pub server_id: ServerId,
+    /// `https://…` of the listener for other servers.
+    pub interconnect: String,
+    /// `https://…` of the listener for clients.
+    pub client: String,
+    /// `https://…` of the listener for administrators.
+    pub admin: String,
+    /// PEM bundle that verifies the client and admin listeners.
+    pub ca: PathBuf,
+    /// The file with the administrators' tokens.
+    pub admin_tokens: PathBuf,
+    server: Arc<Server>,
+    stop: watch::Sender<bool>,
+    listeners: JoinSet<()>,
+    chores: JoinSet<()>,
+}
+
+/// Runs a server until `shutdown` completes, then stops it gracefully.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn run(config: ServerConfig, shutdown: impl Future<Output = ()>) -> Result<(), StartError> {
+    let mut shutdown = std::pin::pin!(shutdown);
+    let running = tokio::select! {
+        running = Server::start(config) => running?,
+        () = &mut shutdown => return Ok(()),
+    };
+    shutdown.await;
+    tracing::info!("stopping");
+    running.stop().await;
+    Ok(())
+}
+
+/// What the three listeners are bound to.
+struct Bound {
+    interconnect: Listener,
+    client: Listener,
+    admin: Listener,
+}
+
+impl Bound {
+    async fn bind(config: &ServerConfig) -> Result<Bound, BindError> {
+        let listen = &config.listen;
+        Ok(Bound {
+            interconnect: Listener::bind(listen.interconnect, "interconnect").await?,
+            client: Listener::bind(listen.client, "client").await?,
+            admin: Listener::bind(listen.admin, "admin").await?,
+        })
+    }
+}
+
+/// TLS of the three listeners and towards peers.
+struct Tls {
+    interconnect: watch::Receiver<Arc<rustls::ServerConfig>>,
+    local: watch::Receiver<Arc<rustls::ServerConfig>>,
+    peers: watch::Receiver<Arc<ClientTls>>,
+    ca: PathBuf,
+    _keep: (
+        watch::Sender<Arc<rustls::ServerConfig>>,
+        watch::Sender<Arc<rustls::ServerConfig>>,
+        watch::Sender<Arc<ClientTls>>,
+    ),
+}
+
+impl Server {
+    /// Binds, enrolls (waiting for the platform's decision if need be), opens what is on the disk and serves.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn start(config: ServerConfig) -> Result<RunningServer, StartError> {
+        make_data_dir(&config)?;
+        let bound = Bound::bind(&config).await?;
+        let trust = trust(&config)?;
+        let folder = IdentityFolder::open(&config.data_dir)?;
+        let credentials = enroll(&config, &folder, &trust).await?;
+        let tls = Tls::build(&config, &trust, credentials)?;
+        let (server, settlements) = open(config, &tls)?;
+        let running = RunningServer::serve(server, bound, tls, settlements)?;
+        tracing::info!(
+            server = %running.server_id, interconnect = running.interconnect, client = running.client,
+            admin = running.admin, "serving"
+        );
+        Ok(running)
+    }
+}
+
+fn make_data_dir(config: &ServerConfig) -> Result<(), StartError> {
+    std::fs::create_dir_all(&config.data_dir)
+        .map_err(|source| StartError::DataDir { path: config.data_dir.clone(), source })
+}
+
+fn trust(config: &ServerConfig) -> Result<Trust, EnrollError> {
+    let pem = std::fs::read_to_string(&config.platform.ca).map_err(|error| ca_unusable(config, &error))?;
+    Trust::from_pem(&pem).map_err(|error| ca_unusable(config, &error))
+}
+
+impl Tls {
+    fn build(config: &ServerConfig, trust: &Trust, credentials: Credentials) -> Result<Tls, StartError> {
+        let domain = credentials.facts().map(|facts| facts.domain).unwrap_or_default();
+        let trust = trust.clone().with_domain(&domain);
+        let client_auth = ClientAuth::Required(trust.clone());
+        let tls12 = config.tls.allow_tls12;
+        let interconnect = ServerTls { credentials: credentials.clone(), client_auth, tls12 }.build()?;
+        let peers = ClientTls::new(&trust, Some(credentials), tls12)?;
+        let dir = config.data_dir.join("listener-ca");
+        let now = SystemTime::now();
+        let ca = Ca::open_or_create(&dir, "listeners.isthmus.internal", now)?;
+        let issued = ca.issue_listener(&listener_hosts(config), now, LISTENER_DAYS)?;
+        let credentials = Credentials::from_pem(&issued.issued.chain_pem, &issued.key_pem)?;
+        let local = ServerTls { credentials, client_auth: ClientAuth::None, tls12 }.build()?;
+        let (keep_interconnect, interconnect) = watch::channel(interconnect);
+        let (keep_local, local) = watch::channel(local);
+        let (keep_peers, peers) = watch::channel(peers);
+        let _keep = (keep_interconnect, keep_local, keep_peers);
+        Ok(Tls { interconnect, local, peers, ca: dir.join("ca.pem"), _keep })
+    }
+}
+
+/// Names under which clients and administrators may reach us: what we listen on, and what the address says.
+fn listener_hosts(config: &ServerConfig) -> Vec<String> {
+    let mut hosts = vec!["localhost".to_owned()];
+    let address: Option<http::Uri> = config.server.address.parse().ok();
+    let named = address.as_ref().and_then(http::Uri::host).map(|host| host.trim_matches(['[', ']']).to_owned());
+    hosts.extend(named);
+    for address in [config.listen.client, config.listen.admin] {
+        let ip = address.ip();
+        hosts.push(if ip.is_unspecified() { "127.0.0.1".to_owned() } else { ip.to_string() });
+    }
+    hosts.sort_unstable();
+    hosts.dedup();
+    hosts
+}
+
+fn open(config: ServerConfig, tls: &Tls) -> Result<(Arc<Server>, Settlements), StartError> {
+    let id = config.server.id.clone();
+    let store = Store::open(&store_options(&config))?;
+    let link = Arc::new(PlatformLink::new(tls.peers.clone(), &config.platform.url, id.clone())?);
+    let addresses = Arc::new(Addresses::open(store.clone(), link)?);
+    let policy = Arc::new(Policy::open(policy_options(&config, &store, addresses.clone()))?);
+    let delivery = &config.delivery;
+    let limits = PeerLimits { request: Duration::from_millis(delivery.request_timeout_ms), ..PeerLimits::default() };
+    let (outbox, settlements) = Outbox::new(delivery.per_peer_in_flight);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let server = Server {
+        gate: Gate::new(policy.clone()),
+        hub: Hub::new(config.client.push_buffer),
+        peers: PeerClient::new(tls.peers.clone(), limits),
+        sessions: Sessions::default(),
+        acks: Acks::default(),
+        passwords: Passwords::new(cores)?,
+        admins: AdminTokens::open(&config.data_dir, &config.admin_tokens)?,
+        connections: Listeners::default(),
+        runtime: tokio::runtime::Handle::current(),
+        config,
+        id,
+        store,
+        policy,
+        outbox,
+        addresses,
+    };
+    Ok((Arc::new(server), settlements))
+}
+
+fn store_options(config: &ServerConfig) -> Options {
+    let id = config.server.id.folded();
+    let tuning = &config.store;
+    let mut options = Options::new(&config.data_dir, &config.keyring, &id, &format!("{id}/isthmus"));
+    options.cache_bytes = tuning.cache_mib << 20;
+    options.queue = tuning.queue;
+    options.max_batch = tuning.max_batch;
+    options.check_integrity = tuning.check_integrity;
+    options
+}
+
+fn policy_options(config: &ServerConfig, store: &Store, addresses: Arc<Addresses>) -> PolicyOptions {
+    let source = &config.policy;
+    let trusted_keys =
+        source.trusted_keys.iter().map(|key| TrustedKey { id: hex::encode(&key[..8]), key: *key }).collect();
+    // Without a folder of its own a server begins with the bundle in the binary, which needs no signature.
+    let default_bundle = source.dir.clone().map_or_else(|| BundleSource::Files(shipped::bundle()), BundleSource::Dir);
+    PolicyOptions {
+        dir: config.data_dir.join("policy"),
+        key: store.keyring().derive("policy cache"),
+        trusted_keys,
+        allow_unsigned: source.allow_unsigned,
+        builtins: shipped::SHIPPED,
+        default_bundle,
+        services: Arc::new(Directory { addresses }),
+        redaction_key: store.keyring().derive("audit redaction"),
+    }
+}
+
+impl RunningServer {
+    fn serve(
+        server: Arc<Server>,
+        bound: Bound,
+        tls: Tls,
+        settlements: Settlements,
+    ) -> Result<RunningServer, StartError> {
+        let (stop, stopped) = watch::channel(false);
+        let url = |addr: SocketAddr| format!("https://{addr}");
+        let mut running = RunningServer {
+            server_id: server.id.clone(),
+            interconnect: url(bound.interconnect.addr()),
+            client: url(bound.client.addr()),
+            admin: url(bound.admin.addr()),
+            ca: tls.ca.clone(),
+            admin_tokens: server.config.admin_tokens.clone(),
+            server: server.clone(),
+            stop,
+            listeners: JoinSet::new(),
+            chores: JoinSet::new(),
+        };
+        running.listen(bound, &tls, &stopped)?;
+        running.chores.spawn(server.clone().settle(settlements));
+        running.chores.spawn(server.clone().chores(tls));
+        if server.config.policy.watch {
+            running.chores.spawn(server.clone().watch_policy());
+        }
+        let lanes = server.open_lanes()?;
+        if lanes > 0 {
+            tracing::info!(lanes, "letters of an earlier run go on");
+        }
+        Ok(running)
+    }
+
+    fn listen(&mut self, bound: Bound, tls: &Tls, stopped: &watch::Receiver<bool>) -> Result<(), StartError> {
+        let server = self.server.clone();
+        let limits = limits(&server.config);
+        let client_limits = Limits { max_connections: server.config.client.max_connections, ..limits.clone() };
+        let of = server.clone();
+        let service =
+            move |request: Request<Incoming>, on: Arc<Connection>| interconnect::serve(of.clone(), request, on);
+        let live = server.connections.interconnect.clone();
+        self.spawn(
+            bound.interconnect,
+            Transport::Tls(tls.interconnect.clone()),
+            limits.clone(),
+            live,
+            service,
+            stopped,
+        );
+
+        let (of, table) = (server.clone(), Arc::new(client_api::table()?));
+        let service = move |request: Request<Incoming>, _| client_api::serve(of.clone(), table.clone(), request);
+        let live = server.connections.client.clone();
+        self.spawn(bound.client, Transport::Tls(tls.local.clone()), client_limits, live, service, stopped);
+
+        let (of, table) = (server.clone(), Arc::new(admin::table()?));
+        let service = move |request: Request<Incoming>, _| admin::serve(of.clone(), table.clone(), request);
+        let live = server.connections.admin.clone();
+        self.spawn(bound.admin, Transport::Tls(tls.local.clone()), limits, live, service, stopped);
+        Ok(())
+    }
+
+    fn spawn<S: isthmus_net::listen::Service>(
+        &mut self,
+        listener: Listener,
+        transport: Transport,
+        limits: Limits,
+        live: Connections,
+        service: S,
+        stopped: &watch::Receiver<bool>,
+    ) {
+        let mut stopped = stopped.clone();
+        self.listeners.spawn(async move {
+            let shutdown = async move {
+                // A sender that is gone means stop as well.
+                let _ = stopped.wait_for(|stop| *stop).await;
+            };
+            isthmus_net::serve(listener, transport, limits, live, service, shutdown).await;
+        });
+    }
+
+    /// The token of an administrator's role, from the file written at the first start.
+    ///
+    /// # Errors
+    /// The file is gone or damaged.
+    pub fn admin_token(&self, role: Role) -> Result<String, AdminTokenError> {
+        read_plain(&self.admin_tokens, role)
+    }
+
+    /// Lanes that are not empty.
+    #[must_use]
+    pub fn lanes(&self) -> usize {
+        self.server.outbox.figures().0
+    }
+
+    /// Stops: no new connections, requests under way finish within the grace period, what was answered by peers is
+    /// settled, the audit log is signed, the database closed.
+    pub async fn stop(mut self) {
+        let _ = self.stop.send(true);
+        self.server.hub.close_all();
+        while self.listeners.join_next().await.is_some() {}
+        let grace = Duration::from_millis(self.server.config.limits.grace_ms);
+        self.server.outbox.stop(grace).await;
+        self.server.peers.close_all();
+        self.server.write_acks().await;
+        self.chores.shutdown().await;
+        let store = self.server.store.clone();
+        let closed = tokio::task::spawn_blocking(move || {
+            if let Err(error) = store.checkpoint(clock::now_ms()) {
+                tracing::warn!(
+                    error = crate::reply::chain(&error),
+                    "no checkpoint at the end; the next start makes it"
+                );
+            }
+            store.close();
+        });
+        if closed.await.is_err() {
+            tracing::error!("closing the database panicked");
+        }
+    }
+}
+
+fn limits(config: &ServerConfig) -> Limits {
+    let limits = &config.limits;
+    Limits {
+        handshake: Duration::from_millis(limits.handshake_ms),
+        header: Duration::from_millis(limits.header_ms),
+        max_connections: limits.max_connections,
+        grace: Duration::from_millis(limits.grace_ms),
+        ..Limits::default()
+    }
+}

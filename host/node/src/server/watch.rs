@@ -1,0 +1,183 @@
+//! What a server does by itself: checkpoints, acknowledgements, addresses, standing, the watched policy folder.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use isthmus_domain::session;
+use isthmus_net::Identity;
+use isthmus_policy::{Call, Direction};
+use isthmus_wire::ServerStatus;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::Server;
+use super::interconnect::STANDING_EVERY;
+use crate::clock;
+use crate::reply::chain;
+
+/// Between two writes of devices' cursors.
+const ACKS_EVERY: Duration = Duration::from_millis(250);
+/// Between two looks at the policy folder; a change is taken when two looks in a row saw the same.
+const LOOK_EVERY: Duration = Duration::from_millis(300);
+/// Between two steps of the sweep over dead tokens, and tokens in a step.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+const SWEEP_STEP: usize = 500;
+
+fn every(period: Duration) -> tokio::time::Interval {
+    let mut ticks = interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+impl Server {
+    /// Runs until it is aborted. `keep` lives as long.
+    pub(crate) async fn chores<K: Send>(self: Arc<Self>, keep: K) {
+        let mut checkpoint = every(Duration::from_millis(self.config.audit.checkpoint_ms));
+        let mut acks = every(ACKS_EVERY);
+        let mut refresh = every(Duration::from_secs(self.config.platform.refresh_s));
+        let mut standing = every(STANDING_EVERY);
+        let mut sweep = every(SWEEP_EVERY);
+        let mut swept = None;
+        loop {
+            tokio::select! {
+                _ = checkpoint.tick() => self.checkpoint().await,
+                _ = acks.tick() => self.write_acks().await,
+                _ = refresh.tick() => self.refresh_addresses().await,
+                _ = standing.tick() => self.cut_barred(),
+                _ = sweep.tick() => swept = self.sweep(swept).await,
+            }
+            let _ = &keep;
+        }
+    }
+
+    async fn checkpoint(&self) {
+        let store = self.store.clone();
+        match tokio::task::spawn_blocking(move || store.checkpoint(clock::now_ms())).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::error!(error = chain(&error), "the audit log could not be signed; records wait"),
+            Err(error) => tracing::error!(%error, "the audit log could not be signed"),
+        }
+    }
+
+    async fn refresh_addresses(&self) {
+        match self.addresses.refresh().await {
+            Ok(changed) => {
+                for id in &changed {
+                    tracing::info!(server = %id, "address or standing of a server learnt");
+                    self.outbox.road(id).hint();
+                }
+                self.cut_barred();
+            }
+            Err(error) => {
+                tracing::warn!(error = chain(&error), "addresses could not be refreshed; the known ones serve on")
+            }
+        }
+    }
+
+    /// Cuts connections of peers that are suspended or deregistered (R13).
+    fn cut_barred(&self) {
+        let barred = |identity: &Identity| {
+            let info = identity.server().and_then(|id| self.addresses.cached(id));
+            info.is_some_and(|info| info.server_status != ServerStatus::Normal)
+        };
+        let cut = self.connections.interconnect.close_where(|connection| barred(&connection.identity));
+        if cut > 0 {
+            tracing::info!(connections = cut, "connections of barred servers were cut");
+        }
+    }
+
+    /// Cuts connections of peers whom the active policy admits no more: asked as `server.connect`.
+    pub(crate) async fn cut_denied(self: &Arc<Self>) {
+        let server = self.clone();
+        let judged = tokio::task::spawn_blocking(move || {
+            let session = server.policy.begin();
+            let denied = |identity: &Identity| {
+                let Some(id) = identity.server() else { return false };
+                let call = Call {
+                    operation: "server.connect".into(),
+                    direction: Direction::Inbound,
+                    peer: Some(server.peer_facts(id)),
+                    actor: String::new(),
+                    target: server.id.as_str().to_owned(),
+                    time_ms: clock::now_ms(),
+                    attributes: Vec::new(),
+                };
+                !session.access(&call).allowed
+            };
+            server.connections.interconnect.close_where(|connection| denied(&connection.identity))
+        });
+        match judged.await {
+            Ok(0) => {}
+            Ok(cut) => tracing::info!(connections = cut, "connections of peers that are now denied were cut"),
+            Err(error) => tracing::error!(%error, "live connections could not be judged"),
+        }
+    }
+
+    async fn sweep(&self, from: Option<session::TokenHash>) -> Option<session::TokenHash> {
+        let now = clock::now_ms();
+        match self.store.write(move |tx| session::sweep(tx, now, from, SWEEP_STEP)).await {
+            Ok(next) => next,
+            Err(error) => {
+                tracing::error!(error = chain(&error), "dead tokens could not be swept");
+                None
+            }
+        }
+    }
+
+    /// Activates the bundle in the watched folder whenever it changes. A broken one changes nothing but the log.
+    pub(crate) async fn watch_policy(self: Arc<Self>) {
+        let Some(dir) = self.config.policy.dir.clone() else { return };
+        let mut looks = every(LOOK_EVERY);
+        let (mut seen, mut taken) = (None, None);
+        loop {
+            looks.tick().await;
+            let look = fingerprint(&dir);
+            let settled = look == seen;
+            seen = look;
+            if settled && seen != taken && seen.is_some() {
+                let first = taken.is_none();
+                taken.clone_from(&seen);
+                self.take_policy(&dir, first).await;
+            }
+        }
+    }
+
+    /// `first`: since the start. Then a bundle that was active once is left alone: somebody has rolled back from it.
+    async fn take_policy(self: &Arc<Self>, dir: &Path, first: bool) {
+        let (server, folder) = (self.clone(), dir.to_owned());
+        let checked = tokio::task::spawn_blocking(move || server.policy.check(&folder)).await;
+        let digest = match checked {
+            Ok(Ok(report)) => report.digest,
+            Ok(Err(diagnostics)) => {
+                tracing::warn!(folder = %dir.display(), "the policy folder has errors; the active policy stays:\n{diagnostics}");
+                return;
+            }
+            Err(_) => return,
+        };
+        let known = self.policy.history().iter().any(|entry| entry.digest == digest);
+        if self.policy.begin().digest() == digest || (first && known) {
+            return;
+        }
+        if let Err(error) = self.activate(dir, "folder", "the watched folder changed").await {
+            tracing::warn!(%error, "the policy folder could not be activated; the active policy stays");
+        }
+    }
+}
+
+/// Names, sizes and times of everything in a bundle's folder.
+fn fingerprint(dir: &Path) -> Option<Vec<(std::path::PathBuf, u64, SystemTime)>> {
+    let mut files = Vec::new();
+    let mut folders = vec![dir.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).ok()?.flatten() {
+            let Ok(facts) = std::fs::metadata(entry.path()) else { continue };
+            if facts.is_dir() {
+                folders.push(entry.path());
+            } else {
+                files.push((entry.path(), facts.len(), facts.modified().unwrap_or(SystemTime::UNIX_EPOCH)));
+            }
+        }
+    }
+    files.sort();
+    Some(files)
+}
