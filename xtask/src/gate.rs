@@ -174,7 +174,7 @@ fn fuzz() -> Outcome {
         run(on(&mut fuzz, nightly)
             .args(["run", "--fuzz-dir", ".", target])
             .args([corpus, fuzz_folder().join("seeds").join(target)])
-            .args(["--", "-verbosity=0"])
+            .args(["--", "-verbosity=0", "-print_funcs=0"])
             .arg(format!("-max_total_time={FUZZ_SECONDS}")))?;
     }
     Ok(())
