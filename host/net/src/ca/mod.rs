@@ -120,6 +120,14 @@ impl Ca {
         Self::from_parts(&files.cert, root_pem, key, domain)
     }
 
+    /// A root that is never written down: for measures and tests.
+    pub fn in_memory(domain: &str, now: SystemTime) -> Result<Self, CaError> {
+        let domain = issue::dns_name(domain).ok_or_else(|| CaError::BadDomain(domain.to_owned()))?;
+        let key = KeyPair::generate().map_err(CaError::Make)?;
+        let root_pem = issue::root(&key, &domain, now)?;
+        Self::from_parts(Path::new("memory"), root_pem, key, domain)
+    }
+
     fn from_parts(path: &Path, root_pem: String, key: KeyPair, domain: String) -> Result<Self, CaError> {
         let broken = |reason: String| CaError::Broken { path: path.to_owned(), reason };
         let (_, pem) = x509_parser::pem::parse_x509_pem(root_pem.as_bytes()).map_err(|e| broken(e.to_string()))?;

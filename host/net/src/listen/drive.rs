@@ -70,6 +70,7 @@ fn h2_builder(limits: &Limits) -> http2::Builder<TokioExecutor> {
     builder
 }
 
+#[expect(clippy::type_complexity, reason = "one use; a name would hide what hyper asks for")]
 fn service<S: Service>(
     connection: Arc<Connection>,
     shared: Arc<Shared<S>>,
