@@ -46,13 +46,14 @@ pub(crate) fn conversation(scene: ChatScene, send_id: &UserId, recv_id: &UserId)
     [scene.as_bytes(), b"\0", send.as_bytes(), b"\0", recv.as_bytes()].concat()
 }
 
-/// Rows of one conversation lie together; within it they are in order of the sender's messageIDs.
+/// The messageID first: IDs that rise with time, as ours do, make rows that are appended, whatever the conversation. A
+/// commit of many messages then touches a page or two instead of one a conversation.
 fn received_key(reader: &(impl Reader + ?Sized), info: &MessageInfo) -> Vec<u8> {
     let name = conversation(info.chat_scene, &info.send_id, &info.recv_id);
     let mut key = Vec::with_capacity(17 + info.message_id.as_str().len());
-    key.extend_from_slice(&half(reader.index_hash("conversation", &name)));
     key.push(u8::from(matches!(info.content, Content::Repeal { .. })));
     key.extend_from_slice(info.message_id.as_str().as_bytes());
+    key.extend_from_slice(&half(reader.index_hash("conversation", &name)));
     key
 }
 
@@ -82,8 +83,9 @@ fn same(stored: [u8; 16], digest: &Digest, field: &str) -> Result<(), Error> {
 /// The longest name that a client may give its message, in bytes.
 pub const CLIENT_ID_MAX: usize = 128;
 
+/// The client's name first, as in [`received_key`].
 fn submitted_key(reader: &(impl Reader + ?Sized), user: &UserId, client_msg_id: &str) -> Vec<u8> {
-    [user_key(reader, user).as_slice(), client_msg_id.as_bytes()].concat()
+    [client_msg_id.as_bytes(), &user_key(reader, user)].concat()
 }
 
 /// Record and cursor of the message that the user's client submitted before, if this is it again.

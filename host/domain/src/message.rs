@@ -35,7 +35,8 @@ pub struct Submission {
     pub id: TimeId,
     /// The user, as the token says.
     pub sender: UserId,
-    /// The client's own name for it, 1–128 bytes, unique per user: sent again, it is the same message.
+    /// The client's own name for it, 1–128 bytes, unique per user: sent again, it is the same message. Names that rise
+    /// with time (UUID version 7) cost least.
     pub client_msg_id: String,
     /// The recipient.
     pub recv_id: UserId,

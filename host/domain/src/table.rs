@@ -7,9 +7,9 @@ use isthmus_store::Table;
 pub const MESSAGES: Table = Table::new(0x01, "messages", true);
 /// User key, cursor (u64) → an event that refers to a message.
 pub const INBOX: Table = Table::new(0x02, "inbox", false);
-/// Conversation, repeal?, messageID → digest and record of a message received from a peer.
+/// Repeal?, messageID, conversation → digest and record of a message received from a peer.
 pub const DEDUP: Table = Table::new(0x03, "dedup", false);
-/// User key, client's message id → digest, record and cursor of a message submitted.
+/// Client's message id, user key → digest, record and cursor of a message submitted.
 pub const SUBMITTED: Table = Table::new(0x04, "submitted", false);
 /// User key, device → the cursor that the device has acknowledged.
 pub const CURSORS: Table = Table::new(0x05, "cursors", false);
