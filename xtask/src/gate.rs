@@ -139,8 +139,8 @@ fn deny() -> Outcome {
     for workspace in ["", "plugins"] {
         let mut check = tools::DENY.provide()?;
         check.arg("--manifest-path").arg(root().join(workspace).join("Cargo.toml"));
-        check.args(["--locked", "check", "--config"]).arg(&config);
-        check.args(["--hide-inclusion-graph", "bans", "licenses", "sources"]);
+        check.arg("--config").arg(&config);
+        check.args(["--locked", "check", "--hide-inclusion-graph", "bans", "licenses", "sources"]);
         if with_advisories {
             check.arg("advisories");
         }
@@ -151,7 +151,7 @@ fn deny() -> Outcome {
 
 fn fetch_advisories(config: &Path) -> Outcome<bool> {
     let mut fetch = tools::DENY.provide()?;
-    fetch.current_dir(root()).args(["fetch", "--config"]).arg(config).arg("db");
+    fetch.current_dir(root()).arg("--config").arg(config).args(["fetch", "db"]);
     Ok(output(&mut fetch).is_some())
 }
 
