@@ -4,6 +4,11 @@
 //! the disk has confirmed it; rules that wait at the same time share one commit. A rule that refuses leaves nothing
 //! behind, a rule that panics costs only itself.
 //!
+//! **Keys decide the cost.** A commit writes every 4 KiB page that its rules touched, once: rows that lie together share a
+//! page. Begin keys with what a batch has in common (user, conversation, peer) and go on with what rises (sequence
+//! numbers, time-ordered IDs); a random key costs a page of its own for every row. Tables that stay small because rows are
+//! soon deleted (lanes, unacknowledged inbox rows) cost next to nothing.
+//!
 //! The engine (redb today) does not show through: callers see tables, keys and bytes.
 //!
 //! Carries out T/CIIA 003—2019 §6.2 c (data at rest encrypted) and §6.2 d (audit).

@@ -35,6 +35,15 @@ pub(crate) fn data_folder(dir: &Path) -> Result<(), StoreError> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(StoreError::io("make the data folder", dir))
 }
 
+/// The engine syncs its file, not the names of file and folder.
+pub(crate) fn sync_folder(dir: &Path) -> Result<(), StoreError> {
+    let parent = dir.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    for folder in [dir, parent] {
+        fs::File::open(folder).and_then(|f| f.sync_all()).map_err(StoreError::io("sync the folder", folder))?;
+    }
+    Ok(())
+}
+
 type Kv<'t> = redb::Table<'t, Bytes, Bytes>;
 
 pub(crate) fn prepare(db: &Database, path: &Path, database: &str, ring: &KeyRing) -> Result<Opened, StoreError> {

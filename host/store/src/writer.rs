@@ -4,7 +4,8 @@ use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, atomic::Ordering::Relaxed},
-    time::Instant,
+    thread,
+    time::{Duration, Instant},
 };
 
 use redb::Database;
@@ -107,6 +108,7 @@ pub(crate) struct Writer {
     pub(crate) shared: Arc<Shared>,
     pub(crate) queue: mpsc::Receiver<Message>,
     pub(crate) max_batch: usize,
+    pub(crate) gather: Duration,
     pub(crate) frontier: Frontier,
     pub(crate) counters: Counters,
     pub(crate) scratch: Scratch,
@@ -125,9 +127,13 @@ struct Batch {
 impl Writer {
     pub(crate) fn run(mut self) {
         let mut jobs: Vec<Box<dyn Job>> = Vec::with_capacity(self.max_batch);
-        let mut stop = false;
+        let (mut stop, mut company) = (false, false);
         while !stop {
             let Some(message) = self.queue.blocking_recv() else { break };
+            // Waiting pays only where rules come side by side.
+            if company && !self.gather.is_zero() {
+                thread::sleep(self.gather);
+            }
             let mut next = Some(message);
             while let Some(message) = next.take() {
                 match message {
@@ -144,6 +150,7 @@ impl Writer {
                     next = self.queue.try_recv().ok();
                 }
             }
+            company = jobs.len() > 1;
             if !jobs.is_empty() {
                 self.batch(&mut jobs);
             }
@@ -171,6 +178,8 @@ impl Writer {
             self.rotate()?;
         }
         let begun = Instant::now();
+        // One phase (redb's default): the newest root whose pages all match their checksums counts after a crash, and the
+        // check at open walks them anyway. Two phases cost a second sync, 15 to 35 % more CPU a rule; quick repair 30 to 90 %.
         let txn = self.db.begin_write().map_err(StoreError::engine)?;
         let mut table = txn.open_table(KV).map_err(StoreError::engine)?;
         let mut batch = Batch::default();

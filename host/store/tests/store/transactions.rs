@@ -274,3 +274,28 @@ fn increment(store: &Store) {
     };
     write(store, rule).unwrap();
 }
+
+#[test]
+fn a_store_that_gathers_still_answers_every_rule() {
+    let place = Place::new();
+    let mut options = place.options();
+    options.gather = Duration::from_millis(2);
+    let store = Store::open(&options).unwrap();
+    let threads: Vec<_> = (0..4)
+        .map(|_| {
+            let store = store.clone();
+            thread::spawn(move || (0..20).for_each(|_| increment(&store)))
+        })
+        .collect();
+    threads.into_iter().for_each(|t| t.join().unwrap());
+    assert_eq!(get(&store, b"n").unwrap(), 80_u64.to_be_bytes());
+    assert!(store.stats().commits < 80, "rules that come side by side share commits");
+}
+
+#[test]
+fn a_store_and_its_views_can_go_to_other_threads() {
+    fn sent<T: Send + Sync>() {}
+    sent::<Store>();
+    sent::<isthmus_store::View>();
+    sent::<StoreError>();
+}
