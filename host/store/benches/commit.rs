@@ -66,8 +66,8 @@ fn commit(c: &mut Criterion) {
         store.checkpoint(0).unwrap();
     }
     group.finish();
-    read(c, &store);
     println(&store);
+    read(c, &store);
 }
 
 fn read(c: &mut Criterion, store: &Store) {

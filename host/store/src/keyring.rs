@@ -1,7 +1,8 @@
 //! The key ring: the secrets that open everything at rest. It lives outside the data folder, so that a copy of the data
 //! alone (a backup, a stolen disk) tells nothing (§6.2 c).
 //!
-//! Master keys only wrap data keys; the data keys lie wrapped in the database and beside the audit log. A further secret
+//! Master keys only wrap data keys; the data keys lie wrapped in the database and beside the audit log. A further
+//! secret
 //! that never changes yields keys for other uses by label ([`KeyRing::derive`]).
 
 use std::{
@@ -175,7 +176,8 @@ impl KeyRing {
         key
     }
 
-    /// Wraps `secret` under the current master key: id length, id, nonce, ciphertext and tag. `context` must be given again to open it.
+    /// Wraps `secret` under the current master key: id length, id, nonce, ciphertext and tag. `context` must be given
+    /// again to open it.
     pub(crate) fn wrap(&self, secret: &Secret, context: &[u8]) -> Result<Vec<u8>, KeyRingError> {
         let key = self.master(&self.current).ok_or(KeyRingError::Crypto("wrapping a key"))?;
         let mut nonce = [0; 12];

@@ -4,9 +4,11 @@
 //! the disk has confirmed it; rules that wait at the same time share one commit. A rule that refuses leaves nothing
 //! behind, a rule that panics costs only itself.
 //!
-//! **Keys decide the cost.** A commit writes every 4 KiB page that its rules touched, once: rows that lie together share a
+//! **Keys decide the cost.** A commit writes every 4 KiB page that its rules touched, once: rows that lie together
+//! share a
 //! page. Begin keys with what a batch has in common (user, conversation, peer) and go on with what rises (sequence
-//! numbers, time-ordered IDs); a random key costs a page of its own for every row. Tables that stay small because rows are
+//! numbers, time-ordered IDs); a random key costs a page of its own for every row. Tables that stay small because rows
+//! are
 //! soon deleted (lanes, unacknowledged inbox rows) cost next to nothing.
 //!
 //! The engine (redb today) does not show through: callers see tables, keys and bytes.
@@ -27,6 +29,7 @@ mod error;
 mod keyring;
 pub mod lane;
 mod open;
+mod options;
 mod random;
 mod seal;
 mod stats;
@@ -38,6 +41,7 @@ mod writer;
 
 pub use error::{StoreError, WriteError};
 pub use keyring::{KeyRing, KeyRingError};
+pub use options::Options;
 pub use stats::Stats;
 pub use store::{Options, Pending, Scrubbed, Store};
 pub use table::Table;

@@ -1,4 +1,5 @@
-//! Random bytes, fetched in large pieces: a system call or generator round for each nonce would cost more than the sealing.
+//! Random bytes, fetched in large pieces: a system call or generator round for each nonce would cost more than the
+//! sealing.
 
 use aws_lc_rs::rand;
 

@@ -1,4 +1,5 @@
-//! Sealing: AES-256-GCM with associated data that names database, table and key, so that a value moved elsewhere does not open.
+//! Sealing: AES-256-GCM with associated data that names database, table and key, so that a value moved elsewhere does
+//! not open.
 //!
 //! A sealed value is: layout (1 byte), data key number (u32), nonce (12 random bytes), ciphertext, tag (16 bytes).
 

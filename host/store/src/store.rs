@@ -19,7 +19,7 @@ use tokio::sync::{
 };
 
 use crate::{
-    KeyRing, Stats, StoreError, Table, Tx, View, WriteError,
+    KeyRing, Options, Stats, StoreError, Table, Tx, View, WriteError,
     audit::{Checkpoint, Export, Numbered},
     engine::{self, DATABASE_FILE, KV},
     open,
@@ -30,50 +30,6 @@ use crate::{
 
 /// Where the audit log's files lie within the data folder.
 const AUDIT_FOLDER: &str = "audit";
-
-/// How a store is opened. [`Options::new`] fills in what has a default.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// The data folder: the database, and the audit log below `audit/`. Made if missing.
-    pub dir: PathBuf,
-    /// The key ring file, outside of `dir`. Made at the first start.
-    pub keyring: PathBuf,
-    /// Memory for the engine's page cache, in bytes.
-    pub cache_bytes: usize,
-    /// The database's name; part of every sealed value's associated data.
-    pub database: String,
-    /// How many rules may wait.
-    pub queue: usize,
-    /// How many rules share one commit at most.
-    pub max_batch: usize,
-    /// How long a batch waits for more rules, if the one before had more than one: fewer and larger commits cost less CPU a
-    /// rule and add this much delay to each. Zero: take what waits already.
-    pub gather: Duration,
-    /// Name of the audit log in its checkpoints (C2SP tlog-checkpoint origin), as `north.example/isthmus`: no white space, no `+`.
-    pub audit_origin: String,
-    /// Verify every page's checksum at open. Ordinary reads do not, so this finds silent damage; it reads the whole file.
-    pub check_integrity: bool,
-    /// How long a rule waits for a place in a full queue before it gets [`StoreError::Overloaded`].
-    pub write_wait: Duration,
-}
-
-impl Options {
-    /// Defaults: 64 MiB cache, 4,096 waiting rules, 256 a commit, no gathering, integrity check on, 2 s of waiting.
-    pub fn new(dir: impl Into<PathBuf>, keyring: impl Into<PathBuf>, database: &str, audit_origin: &str) -> Options {
-        Options {
-            dir: dir.into(),
-            keyring: keyring.into(),
-            cache_bytes: 64 << 20,
-            database: database.to_owned(),
-            queue: 4096,
-            max_batch: 256,
-            gather: Duration::ZERO,
-            audit_origin: audit_origin.to_owned(),
-            check_integrity: true,
-            write_wait: Duration::from_secs(2),
-        }
-    }
-}
 
 /// What the writer thread and callers both know.
 #[derive(Default)]
@@ -127,7 +83,8 @@ impl Store {
     /// Opens the store, or makes it at the first start; checks that audit files and database agree. Blocking.
     ///
     /// # Errors
-    /// With words for the operator: locked by another process, damaged, key ring missing or exposed, audit files that lag behind.
+    /// With words for the operator: locked by another process, damaged, key ring missing or exposed, audit files that
+    /// lag behind.
     pub fn open(o: &Options) -> Result<Store, StoreError> {
         open::data_folder(&o.dir)?;
         let ring = KeyRing::open_or_create(&o.keyring, &o.dir)?;
@@ -180,14 +137,17 @@ impl Store {
         Ok(Store { inner: Arc::new(inner) })
     }
 
-    /// Runs a rule and answers once the disk has its writes. A refusal too is answered only after the commit, because what
+    /// Runs a rule and answers once the disk has its writes. A refusal too is answered only after the commit, because
+    /// what
     /// it saw may have been written by a rule of the same batch.
     ///
-    /// A rule runs on the writer thread, with all others waiting: it must not block, and must not call the store. It runs even if the caller
+    /// A rule runs on the writer thread, with all others waiting: it must not block, and must not call the store. It
+    /// runs even if the caller
     /// goes away. Needs a tokio runtime with time enabled.
     ///
     /// # Errors
-    /// [`WriteError::Refused`] with the rule's own error; [`WriteError::Fault`] if the store is overloaded, closed or failed, or the rule panicked.
+    /// [`WriteError::Refused`] with the rule's own error; [`WriteError::Fault`] if the store is overloaded, closed or
+    /// failed, or the rule panicked.
     pub async fn write<T, E>(
         &self,
         rule: impl FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
@@ -199,10 +159,12 @@ impl Store {
         self.submit(rule, |_| ()).await?.done().await
     }
 
-    /// Queues a rule, in the order of the calls, and leaves the waiting for its commit to [`Pending::done`]: so one caller
+    /// Queues a rule, in the order of the calls, and leaves the waiting for its commit to [`Pending::done`]: so one
+    /// caller
     /// may have many rules under way and keep their order.
     ///
-    /// `then` gets what the rule answered, after the commit, on the writer thread: what follows commits is told in their
+    /// `then` gets what the rule answered, after the commit, on the writer thread: what follows commits is told in
+    /// their
     /// order. It must be as brief as a rule. It is not called for a rule that refuses or fails.
     ///
     /// # Errors
@@ -241,7 +203,8 @@ impl Store {
         wait(answer).unwrap_or(Err(StoreError::Closed.into()))
     }
 
-    /// Reads from the state after the latest commit. Short reads may run on async threads: they touch the cache or one disk block a row.
+    /// Reads from the state after the latest commit. Short reads may run on async threads: they touch the cache or one
+    /// disk block a row.
     ///
     /// # Errors
     /// What `f` answers, or the engine's failure.
@@ -249,7 +212,8 @@ impl Store {
         f(&self.view()?)
     }
 
-    /// A view to keep: it shows the same state however long it lives (and keeps the engine from reusing space; do not keep it for hours).
+    /// A view to keep: it shows the same state however long it lives (and keeps the engine from reusing space; do not
+    /// keep it for hours).
     ///
     /// # Errors
     /// If the store is closed or the engine fails.
@@ -258,7 +222,8 @@ impl Store {
         view(&db, &self.inner.seals)
     }
 
-    /// Exports pending audit records to files and publishes a signed checkpoint over them. Blocking; to be called every few
+    /// Exports pending audit records to files and publishes a signed checkpoint over them. Blocking; to be called every
+    /// few
     /// seconds. With nothing new it only reads.
     ///
     /// `now_ms`: milliseconds since 1970, kept in the result.
@@ -281,7 +246,8 @@ impl Store {
         Export::records(&self.inner.audit_dir, &self.inner.seals, &self.view()?, from, limit)
     }
 
-    /// Erases salt and content of an exported audit record; its commitment and every proof stay valid. `note` (who, why) is kept sealed in its place.
+    /// Erases salt and content of an exported audit record; its commitment and every proof stay valid. `note` (who,
+    /// why) is kept sealed in its place.
     ///
     /// # Errors
     /// If the record is not exported yet, or the files cannot be written.
@@ -289,9 +255,11 @@ impl Store {
         self.inner.export.lock().unwrap_or_else(PoisonError::into_inner).erase(index, note)
     }
 
-    /// Opens every row of `tables`, so that damage to sealed values is found before they are needed. Walks in small steps, each its own view; `pause` between them.
+    /// Opens every row of `tables`, so that damage to sealed values is found before they are needed. Walks in small
+    /// steps, each its own view; `pause` between them.
     ///
-    /// Returns the number of rows and a description of each that does not open. What is checked is what the engine would serve;
+    /// Returns the number of rows and a description of each that does not open. What is checked is what the engine
+    /// would serve;
     /// damage to plain rows is found by the check at open.
     ///
     /// # Errors
@@ -339,7 +307,8 @@ impl Store {
         }
     }
 
-    /// Runs what waits, stops the writer and lets go of the file (once the last view is gone). Other clones get [`StoreError::Closed`] from then on. Blocking.
+    /// Runs what waits, stops the writer and lets go of the file (once the last view is gone). Other clones get
+    /// [`StoreError::Closed`] from then on. Blocking.
     pub fn close(self) {
         self.inner.stop();
     }

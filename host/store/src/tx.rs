@@ -73,7 +73,9 @@ impl Tx<'_> {
         self.first_leaf + self.writes.records.len() as u64 - 1
     }
 
-    /// The next number of a durable sequence, from 1. Numbers of rules that refuse are given again.
+    /// The next number of a durable sequence, from 1. Numbers of rules that refuse are given again. Names that begin
+    /// with
+    /// `isthmus.` are the store's own.
     ///
     /// # Errors
     /// If the engine fails.

@@ -24,7 +24,8 @@ pub(crate) struct Edge {
 }
 
 impl Edge {
-    /// Reads the edge of a log of `size` leaves from its files. Whether it has the root that it should is for the caller to check.
+    /// Reads the edge of a log of `size` leaves from its files. Whether it has the root that it should is for the
+    /// caller to check.
     pub(crate) fn load(dir: &Path, size: u64) -> Result<Edge, StoreError> {
         let mut edge = Edge::default();
         let mut hashes = size;

@@ -92,7 +92,8 @@ pub(crate) fn pieces(kind: Kind, size: u64) -> impl Iterator<Item = Piece> {
     (0..hashes.div_ceil(WIDTH)).map(move |n| Piece { kind, n, width: WIDTH.min(hashes - n * WIDTH) })
 }
 
-/// Reads `piece`, or a longer file of the same number if it was superseded meanwhile. Answers the path that was read, relative to `dir`.
+/// Reads `piece`, or a longer file of the same number if it was superseded meanwhile. Answers the path that was read,
+/// relative to `dir`.
 pub(crate) fn read(dir: &Path, piece: Piece) -> Result<(PathBuf, Vec<u8>), StoreError> {
     let mut missing = io::Error::from(io::ErrorKind::NotFound);
     // A running server may replace the file between looking and reading.

@@ -1,7 +1,7 @@
 //! A process killed at any moment loses nothing that was answered, and leaves one unbroken log.
 
 use std::{
-    env,
+    env, fs,
     io::{BufRead, BufReader, Write},
     process::{Command, Stdio},
     thread,
@@ -9,9 +9,14 @@ use std::{
 };
 
 use isthmus_store::{Reader, Store, StoreError, audit};
+use redb::ReadableDatabase;
 
-use crate::kit::{Place, SECRET};
+use crate::{
+    audit::copy,
+    kit::{Place, SECRET, audit},
+};
 
+const KV: redb::TableDefinition<&[u8], &[u8]> = redb::TableDefinition::new("kv");
 const CHILD: &str = "ISTHMUS_STORE_CRASH_CHILD";
 
 /// Not a test of its own: the process that the next one kills. Prints the number of each rule that was answered.
@@ -100,4 +105,78 @@ fn a_killed_process_loses_no_answered_rule_and_its_log_has_no_gap() {
         }
     }
     assert!(!answered.is_empty());
+}
+
+/// A store with ten exported records and 300 pending ones in rows of their own; the folder as it is then and as it is
+/// after the next checkpoint.
+fn before_and_after_a_checkpoint() -> (Place, std::path::PathBuf) {
+    let place = Place::new();
+    let store = place.open();
+    audit(&store, (0..10).map(|n| n.to_string()));
+    store.checkpoint(0).unwrap();
+    audit(&store, (10..310).map(|n| n.to_string()));
+    store.close();
+    let before = place.root.path().join("before");
+    copy(&place.data(), &before);
+    let store = place.open();
+    store.checkpoint(0).unwrap();
+    store.close();
+    (place, before)
+}
+
+fn continues(place: &Place) {
+    let store = place.open();
+    assert_eq!(store.stats().audit_size, 310);
+    audit(&store, (310..320).map(|n| n.to_string()));
+    for _ in 0..2 {
+        let records = store.audit_records(0, 1000).unwrap();
+        assert!((0..320_u64).eq(records.iter().map(|r| r.index)));
+        assert!(records.iter().all(|r| r.record.as_deref() == Some(r.index.to_string().as_bytes())));
+        store.checkpoint(0).unwrap();
+    }
+    store.close();
+    let report = audit::verify(&place.audit(), Some(&place.ring())).unwrap();
+    assert_eq!((report.problems, report.records), (vec![], 320));
+}
+
+#[test]
+fn stopped_before_the_new_checkpoint_the_log_continues_from_the_old_one() {
+    let (place, before) = before_and_after_a_checkpoint();
+    let checkpoint = fs::read(before.join("audit/checkpoint")).unwrap();
+    copy(&before, &place.data());
+    fs::write(place.audit().join("checkpoint"), checkpoint).unwrap();
+    fs::write(place.audit().join("tile/0/000.new"), b"torn").unwrap();
+    continues(&place);
+}
+
+#[test]
+fn stopped_between_the_new_checkpoint_and_the_hand_over_the_log_continues_from_the_new_one() {
+    let (place, before) = before_and_after_a_checkpoint();
+    fs::copy(before.join("store.redb"), place.data().join("store.redb")).unwrap();
+    continues(&place);
+}
+
+#[test]
+fn stopped_in_the_middle_of_the_hand_over_leftover_rows_are_no_second_record() {
+    let (place, before) = before_and_after_a_checkpoint();
+    let old = redb::Database::open(before.join("store.redb")).unwrap();
+    let pending = old.begin_read().unwrap().open_table(KV).unwrap();
+    let db = redb::Database::open(place.data().join("store.redb")).unwrap();
+    let txn = db.begin_write().unwrap();
+    {
+        let mut table = txn.open_table(KV).unwrap();
+        let mut left = 0;
+        for row in pending.range::<&[u8]>(&[0xFC_u8][..]..&[0xFD_u8][..]).unwrap().skip(100) {
+            let (key, value) = row.unwrap();
+            table.insert(key.value(), value.value()).unwrap();
+            left += 1;
+        }
+        assert_eq!(left, 200);
+    }
+    txn.commit().unwrap();
+    drop((db, pending, old));
+    continues(&place);
+    let db = redb::Database::open(place.data().join("store.redb")).unwrap();
+    let table = db.begin_read().unwrap().open_table(KV).unwrap();
+    assert_eq!(table.range::<&[u8]>(&[0xFC_u8][..]..&[0xFD_u8][..]).unwrap().count(), 0, "leftovers are cleared");
 }
