@@ -81,7 +81,7 @@ pub async fn run(args: &BenchArgs) -> Result<Report, BenchError> {
     let mut say = Say::new(if args.json { Shape::Json } else { Shape::Plain }, Box::new(std::io::stderr()));
     let floor = if args.floor {
         say.progress("measuring bare hyper with mutual TLS");
-        Some(floor::measure(Duration::from_secs(args.seconds.min(10))).await?)
+        Some(floor::measure(Duration::from_secs(args.seconds.min(10)), args.text_bytes, args.users).await?)
     } else {
         None
     };

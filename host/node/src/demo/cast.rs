@@ -54,8 +54,8 @@ impl Cast {
         let mut record = DemoRecord { platform: reached, servers: Vec::new() };
         for (index, (part, process)) in (0..).zip(PARTS.iter().zip(&servers)) {
             let [.., admin] = folder.ports().server(index);
-            enrolled(&record.platform, process, &config::url(admin), say).await?;
-            let server = server_record(&folder, index, *part, earlier.as_ref(), &record.platform)?;
+            enrolled(&record.platform, process, &config::url(admin), &server_ca(&folder, part.id), say).await?;
+            let server = server_record(&folder, index, *part, earlier.as_ref())?;
             people(&server, *part).await?;
             say.progress(&format!("{} is ready at {}, with its users", part.id, server.client));
             record.servers.push(server);
@@ -143,7 +143,6 @@ fn server_record(
     index: u16,
     part: Part,
     earlier: Option<&DemoRecord>,
-    platform: &PlatformRecord,
 ) -> Result<ServerRecord, DemoError> {
     let home = folder.of(part.id);
     let [interconnect, client, admin] = folder.ports().server(index);
@@ -155,11 +154,16 @@ fn server_record(
         client: config::url(client),
         admin: config::url(admin),
         admin_tokens: tokens(&home.join("data"))?,
-        ca: platform.ca.clone(),
+        ca: server_ca(folder, part.id),
         data_dir: home.join("data"),
         policy_dir: home.join("policy"),
         users: known.unwrap_or_else(|| users(part)),
     })
+}
+
+/// What verifies a server's client and admin listeners.
+fn server_ca(folder: &Folder, id: &str) -> std::path::PathBuf {
+    crate::server::listener_ca(&folder.of(id).join("data"))
 }
 
 /// Users with passwords that a person can type and that nobody else on this machine knows.
@@ -187,9 +191,15 @@ fn tokens(data: &Path) -> Result<AdminTokens, DemoError> {
 }
 
 /// Approves the server's application, unless an earlier run has, until its administration at `admin` is ready.
-async fn enrolled(platform: &PlatformRecord, process: &Process, admin: &str, say: &mut Say) -> Result<(), DemoError> {
+async fn enrolled(
+    platform: &PlatformRecord,
+    process: &Process,
+    admin: &str,
+    ca: &Path,
+    say: &mut Say,
+) -> Result<(), DemoError> {
     let deadline = Instant::now() + PATIENCE;
-    while !is_ready(admin, &platform.ca).await {
+    while !is_ready(admin, ca).await {
         let approved = admin::approve_all(platform).await;
         for id in approved.map_err(DemoError::while_trying("approve the applications"))? {
             say.progress(&format!("the platform's administrator approved the application of {id}"));

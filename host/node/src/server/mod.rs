@@ -31,7 +31,7 @@ use isthmus_wire::code::Refusal;
 use isthmus_wire::{ServerId, UserId};
 
 pub use enroll::EnrollError;
-pub use start::{RunningServer, StartError, run};
+pub use start::{RunningServer, StartError, listener_ca, run};
 
 use crate::admin_token::AdminTokens;
 use crate::clock;

@@ -33,6 +33,14 @@ use crate::{clock, shipped};
 /// Life of the listeners' own certificates; they are issued anew at each start.
 const LISTENER_DAYS: u32 = 397;
 
+const LISTENER_CA: &str = "listener-ca";
+
+/// The PEM file of the authority that signs a server's client and admin listeners.
+#[must_use]
+pub fn listener_ca(data_dir: &std::path::Path) -> PathBuf {
+    data_dir.join(LISTENER_CA).join("ca.pem")
+}
+
 /// Why a server does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -150,10 +158,13 @@ impl Server {
     /// [`StartError`].
     pub async fn start(config: ServerConfig) -> Result<RunningServer, StartError> {
         make_data_dir(&config)?;
-        let bound = Bound::bind(&config).await?;
+        // A port that is taken is told before anybody is asked to approve anything; but who is not admitted yet does
+        // not accept connections that it could not serve.
+        drop(Bound::bind(&config).await?);
         let trust = trust(&config)?;
         let folder = IdentityFolder::open(&config.data_dir)?;
         let credentials = enroll(&config, &folder, &trust).await?;
+        let bound = Bound::bind(&config).await?;
         let tls = Tls::build(&config, &trust, credentials)?;
         let (server, settlements) = open(config, &tls)?;
         let running = RunningServer::serve(server, bound, tls, settlements)?;
@@ -183,7 +194,7 @@ impl Tls {
         let tls12 = config.tls.allow_tls12;
         let interconnect = ServerTls { credentials: credentials.clone(), client_auth, tls12 }.build()?;
         let peers = ClientTls::new(&trust, Some(credentials), tls12)?;
-        let dir = config.data_dir.join("listener-ca");
+        let dir = config.data_dir.join(LISTENER_CA);
         let now = SystemTime::now();
         let ca = Ca::open_or_create(&dir, "listeners.isthmus.internal", now)?;
         let issued = ca.issue_listener(&listener_hosts(config), now, LISTENER_DAYS)?;
@@ -193,7 +204,7 @@ impl Tls {
         let (keep_local, local) = watch::channel(local);
         let (keep_peers, peers) = watch::channel(peers);
         let _keep = (keep_interconnect, keep_local, keep_peers);
-        Ok(Tls { interconnect, local, peers, ca: dir.join("ca.pem"), _keep })
+        Ok(Tls { interconnect, local, peers, ca: listener_ca(&config.data_dir), _keep })
     }
 }
 
