@@ -137,7 +137,7 @@ impl Connection {
         self.activity.upgraded.store(true, Ordering::Relaxed);
     }
 
-    fn sweep(&self) {
+    fn sweep(&self, wall: SystemTime) {
         let now = self.clock.now();
         let past = |since: &AtomicU32, ticks| {
             let since = since.load(Ordering::Relaxed);
@@ -147,6 +147,11 @@ impl Connection {
         if past(&activity.blocked_since, self.clock.stall) {
             tracing::debug!(connection = ?self, "cut: the peer does not read");
             return self.close();
+        }
+        // A long-lived connection is no way to outlive one's certificate.
+        // It is good to the end of its last second.
+        if self.not_after.is_some_and(|end| end + Duration::from_secs(1) <= wall) {
+            self.drain();
         }
         if activity.upgraded.load(Ordering::Relaxed) || self.requests() > 0 {
             return;
@@ -315,7 +320,8 @@ impl Connections {
     }
 
     pub(super) fn sweep(&self, clock: &Arc<Clock>) {
-        self.each(|connection| connection.is_of(clock), Connection::sweep);
+        let wall = SystemTime::now();
+        self.each(|connection| connection.is_of(clock), |connection| connection.sweep(wall));
     }
 
     fn each(&self, chosen: impl Fn(&Connection) -> bool, act: impl Fn(&Connection)) -> usize {

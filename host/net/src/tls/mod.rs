@@ -103,8 +103,8 @@ impl Trust {
         Ok(Self { roots: Arc::new(roots), crls: Arc::default(), domain: None, enforce_crl_expiry: false })
     }
 
-    /// The platform's domain, in which peers' DNS names must lie. Without it, the certificate's own is taken, and
-    /// [`crate::PeerClient`] can reach the platform only.
+    /// The platform's domain, in which peers' DNS names must lie. Without it (an applicant knows the root only) a
+    /// certificate's own is taken, which is as good where the root serves one domain.
     #[must_use]
     pub fn with_domain(mut self, domain: &str) -> Self {
         self.domain = Some(domain.to_ascii_lowercase().into());

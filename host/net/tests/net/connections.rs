@@ -177,3 +177,19 @@ async fn a_taken_port_is_told_with_the_remedy() {
     let port = first.addr().port().to_string();
     assert!(words.contains("interconnect") && words.contains(&port) && words.contains("another port"), "{words}");
 }
+
+#[tokio::test]
+async fn a_connection_does_not_outlive_its_peers_certificate() {
+    let pki = Pki::new();
+    let limits = Limits { header: Duration::from_millis(400), ..Limits::default() };
+    let config = mutual(pki.server("south"), pki.trust()).build().unwrap();
+    let server = Server::with(config, limits).await;
+    let brief = pki.forged("north", |params| {
+        params.not_after = (SystemTime::now() + Duration::from_secs(2)).into();
+    });
+    let client = Client::new(&pki.trust(), Some(brief));
+    client.hello(&server.address("south")).await.unwrap();
+    soon("it is drained", || server.connections.is_empty()).await;
+    let error = client.hello(&server.address("south")).await.unwrap_err();
+    assert!(matches!(error, SendError::Rejected { .. }), "{error:?}");
+}
