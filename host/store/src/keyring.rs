@@ -2,8 +2,7 @@
 //! alone (a backup, a stolen disk) tells nothing (§6.2 c).
 //!
 //! Master keys only wrap data keys; the data keys lie wrapped in the database and beside the audit log. A further
-//! secret
-//! that never changes yields keys for other uses by label ([`KeyRing::derive`]).
+//! secret that never changes yields keys for other uses by label ([`KeyRing::derive`]).
 
 use std::{
     fmt, fs, io,

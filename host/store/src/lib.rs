@@ -5,11 +5,9 @@
 //! behind, a rule that panics costs only itself.
 //!
 //! **Keys decide the cost.** A commit writes every 4 KiB page that its rules touched, once: rows that lie together
-//! share a
-//! page. Begin keys with what a batch has in common (user, conversation, peer) and go on with what rises (sequence
-//! numbers, time-ordered IDs); a random key costs a page of its own for every row. Tables that stay small because rows
-//! are
-//! soon deleted (lanes, unacknowledged inbox rows) cost next to nothing.
+//! share a page. Begin keys with what a batch has in common (user, conversation, peer) and go on with what rises
+//! (sequence numbers, time-ordered IDs); a random key costs a page of its own for every row. Tables that stay small
+//! because rows are soon deleted (lanes, unacknowledged inbox rows) cost next to nothing.
 //!
 //! The engine (redb today) does not show through: callers see tables, keys and bytes.
 //!
@@ -43,7 +41,7 @@ pub use error::{StoreError, WriteError};
 pub use keyring::{KeyRing, KeyRingError};
 pub use options::Options;
 pub use stats::Stats;
-pub use store::{Options, Pending, Scrubbed, Store};
+pub use store::{Pending, Scrubbed, Store};
 pub use table::Table;
 pub use tx::Tx;
 pub use view::{Reader, Row, View};

@@ -18,8 +18,7 @@ pub struct Options {
     /// How many rules share one commit at most.
     pub max_batch: usize,
     /// How long a batch waits for more rules, if the one before had more than one: fewer and larger commits cost less
-    /// CPU a
-    /// rule and add this much delay to each. Zero: take what waits already.
+    /// CPU a rule and add this much delay to each. Zero: take what waits already.
     pub gather: Duration,
     /// Name of the audit log in its checkpoints (C2SP tlog-checkpoint origin), as `north.example/isthmus`: no white
     /// space, no `+`.

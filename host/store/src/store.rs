@@ -138,12 +138,10 @@ impl Store {
     }
 
     /// Runs a rule and answers once the disk has its writes. A refusal too is answered only after the commit, because
-    /// what
-    /// it saw may have been written by a rule of the same batch.
+    /// what it saw may have been written by a rule of the same batch.
     ///
     /// A rule runs on the writer thread, with all others waiting: it must not block, and must not call the store. It
-    /// runs even if the caller
-    /// goes away. Needs a tokio runtime with time enabled.
+    /// runs even if the caller goes away. Needs a tokio runtime with time enabled.
     ///
     /// # Errors
     /// [`WriteError::Refused`] with the rule's own error; [`WriteError::Fault`] if the store is overloaded, closed or
@@ -160,12 +158,10 @@ impl Store {
     }
 
     /// Queues a rule, in the order of the calls, and leaves the waiting for its commit to [`Pending::done`]: so one
-    /// caller
-    /// may have many rules under way and keep their order.
+    /// caller may have many rules under way and keep their order.
     ///
     /// `then` gets what the rule answered, after the commit, on the writer thread: what follows commits is told in
-    /// their
-    /// order. It must be as brief as a rule. It is not called for a rule that refuses or fails.
+    /// their order. It must be as brief as a rule. It is not called for a rule that refuses or fails.
     ///
     /// # Errors
     /// If the store is overloaded, closed or failed.
@@ -223,8 +219,7 @@ impl Store {
     }
 
     /// Exports pending audit records to files and publishes a signed checkpoint over them. Blocking; to be called every
-    /// few
-    /// seconds. With nothing new it only reads.
+    /// few seconds. With nothing new it only reads.
     ///
     /// `now_ms`: milliseconds since 1970, kept in the result.
     ///
@@ -259,8 +254,7 @@ impl Store {
     /// steps, each its own view; `pause` between them.
     ///
     /// Returns the number of rows and a description of each that does not open. What is checked is what the engine
-    /// would serve;
-    /// damage to plain rows is found by the check at open.
+    /// would serve; damage to plain rows is found by the check at open.
     ///
     /// # Errors
     /// If the engine fails.

@@ -74,8 +74,7 @@ impl Tx<'_> {
     }
 
     /// The next number of a durable sequence, from 1. Numbers of rules that refuse are given again. Names that begin
-    /// with
-    /// `isthmus.` are the store's own.
+    /// with `isthmus.` are the store's own.
     ///
     /// # Errors
     /// If the engine fails.

@@ -179,9 +179,8 @@ impl Writer {
         }
         let begun = Instant::now();
         // One phase (redb's default): the newest root whose pages all match their checksums counts after a crash, and
-        // the
-        // check at open walks them anyway. Two phases cost a second sync, 15 to 35 % more CPU a rule; quick repair 30
-        // to 90 %.
+        // the check at open walks them anyway. Two phases cost a second sync, 15 to 35 % more CPU a rule; quick repair
+        // 30 to 90 %.
         let txn = self.db.begin_write().map_err(StoreError::engine)?;
         let mut table = txn.open_table(KV).map_err(StoreError::engine)?;
         let mut batch = Batch::default();

@@ -1,10 +1,8 @@
 //! The contents of entry bundles and record bundles.
 //!
 //! A record bundle is a line that names its format, then for each leaf a frame: kind (0 record, 1 erased), length
-//! (u32),
-//! a sealed value (salt and record, or the note on its erasure) bound to kind and leaf index; at the end the BLAKE3
-//! hash
-//! of all before, so that rot is found even without the key ring.
+//! (u32), a sealed value (salt and record, or the note on its erasure) bound to kind and leaf index; at the end the
+//! BLAKE3 hash of all before, so that rot is found even without the key ring.
 
 use super::{merkle::Hash, pending::Salted};
 use crate::{

@@ -1,7 +1,6 @@
 //! From the database to files, in this order: data keys, full and partial files, folders synced, `checkpoint`, and only
 //! then the rows leave the database. A stop at any point leaves either the old checkpoint with all rows after it, or
-//! the
-//! new one with rows that are exported already and are deleted at the next run.
+//! the new one with rows that are exported already and are deleted at the next run.
 
 use std::{
     fs, io,

@@ -1,10 +1,9 @@
 //! The audit log (§6.2 d; design §5): an append-only Merkle log in C2SP tlog-tiles layout with signed checkpoints.
 //!
 //! A leaf's entry is a commitment, SHA-256 of 16 random bytes and the record, so that a record can be erased later
-//! while
-//! every proof stays valid. Records commit with the act that they record ([`Tx::audit`](crate::Tx::audit)), wait in the
-//! database, and move to files with each checkpoint. Everything below works from the files alone, also while a server
-//! runs.
+//! while every proof stays valid. Records commit with the act that they record ([`Tx::audit`](crate::Tx::audit)), wait
+//! in the database, and move to files with each checkpoint. Everything below works from the files alone, also while a
+//! server runs.
 
 mod bundle;
 mod edge;

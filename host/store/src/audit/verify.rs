@@ -1,10 +1,8 @@
 //! Verifying the log from its files alone.
 //!
 //! From the entries every hash is computed again and compared with the tiles; the root must be the one that the
-//! checkpoint
-//! signs. Where entries and tiles differ, the checkpoint's root says which of them is wrong. With the key ring, every
-//! record
-//! must open and match its entry, and the checkpoint's key must be the one that the key ring yields.
+//! checkpoint signs. Where entries and tiles differ, the checkpoint's root says which of them is wrong. With the key
+//! ring, every record must open and match its entry, and the checkpoint's key must be the one that the key ring yields.
 
 use std::{
     fs,

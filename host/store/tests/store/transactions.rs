@@ -299,3 +299,32 @@ fn a_store_and_its_views_can_go_to_other_threads() {
     sent::<isthmus_store::View>();
     sent::<StoreError>();
 }
+
+#[test]
+fn what_follows_commits_is_told_in_their_order_and_never_of_a_refusal() {
+    let place = Place::new();
+    let store = place.open();
+    let (told, heard) = channel();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut waiting = Vec::new();
+        for n in 0..30_u64 {
+            let told = told.clone();
+            let rule = move |tx: &mut Tx<'_>| {
+                tx.put(PLAIN, &n.to_be_bytes(), b"");
+                if n % 5 == 4 { Err(n) } else { Ok(n) }
+            };
+            let then = move |n: &u64| {
+                assert!(n % 7 != 6, "what panics here costs nobody anything");
+                told.send(*n).unwrap();
+            };
+            waiting.push(store.submit(rule, then).await.unwrap());
+        }
+        for (n, pending) in (0..).zip(waiting) {
+            assert_eq!(pending.done().await.is_ok(), n % 5 != 4);
+        }
+    });
+    drop(told);
+    assert!(heard.iter().eq((0..30).filter(|n| n % 5 != 4 && n % 7 != 6)));
+    assert_eq!(store.read(|v| v.prefix(PLAIN, b"", 99, false)).unwrap().len(), 24);
+}
