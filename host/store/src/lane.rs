@@ -8,7 +8,7 @@ use std::{ops::Bound, sync::Arc};
 
 use crate::{Reader, StoreError, Tx, table::LETTERS, view::after_prefix};
 
-const COUNTER: &str = "isthmus.letters";
+const COUNTER: &str = "store.letters";
 
 /// One ordered queue: a peer and a conversation (the first 16 bytes of its keyed hash).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -303,7 +303,7 @@ impl Writer {
 pub(crate) const SEALS_STEP: u64 = 1 << 20;
 
 pub(crate) fn seals_key(number: u32) -> Vec<u8> {
-    COUNTERS.key(format!("isthmus.seals.{number}").as_bytes())
+    COUNTERS.key(format!("store.seals.{number}").as_bytes())
 }
 
 pub(crate) fn put_sealed(
