@@ -37,8 +37,8 @@ pub enum CliError {
         problems: usize,
     },
     /// Policy diagnostics.
-    #[error("the bundle cannot be activated as it is; mend what is listed above")]
-    BundleBroken,
+    #[error("{0}; mend what is listed and check again")]
+    BundleBroken(String),
     /// Everything else, in its own words.
     #[error("{0}")]
     Failed(String),
@@ -52,7 +52,7 @@ impl CliError {
             CliError::Config(_) | CliError::Usage(_) => 2,
             CliError::Refused { .. } => 3,
             CliError::Unreachable(_) => 4,
-            CliError::NotWhole { .. } | CliError::BundleBroken => 5,
+            CliError::NotWhole { .. } | CliError::BundleBroken(_) => 5,
         }
     }
 

@@ -99,26 +99,13 @@ fn absolute(dir: &Path) -> Result<String, CliError> {
 }
 
 fn check(dir: &Path, target: &Target, out: &Out) -> Result<(), CliError> {
-    let answer = target.post(Role::Security, "/admin/v1/policy/check", &json!({"dir": absolute(dir)?}))?;
-    let found = answer["diagnostics"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let broken = found.iter().any(|d| d["severity"].as_str() == Some("error"));
-    out.answer(&answer, |a| {
-        let lines: Vec<String> = found.iter().map(diagnostic).collect();
-        if lines.is_empty() { format!("the bundle is good\n{}", outline(a)) } else { lines.join("\n") }
-    });
-    if broken { Err(CliError::BundleBroken) } else { Ok(()) }
-}
-
-/// `error: policy.toml:12 /plugin/0/settings/mode: …`
-fn diagnostic(d: &Value) -> String {
-    let mut place = d["file"].as_str().unwrap_or_default().to_owned();
-    if let Some(line) = d["line"].as_u64() {
-        place.push_str(&format!(":{line}"));
-    }
-    if let Some(pointer) = d["pointer"].as_str().filter(|p| !p.is_empty()) {
-        place.push_str(&format!(" {pointer}"));
-    }
-    format!("{}: {}: {}", plain(&d["severity"]), place.trim(), plain(&d["message"]))
+    let checked = target.post(Role::Security, "/admin/v1/policy/check", &json!({"dir": absolute(dir)?}));
+    let answer = checked.map_err(|error| match error {
+        CliError::Refused { words, .. } => CliError::BundleBroken(words),
+        other => other,
+    })?;
+    out.answer(&answer, |a| format!("the bundle is good\n{}", outline(a)));
+    Ok(())
 }
 
 fn activated(answer: &Value, out: &Out) -> Result<(), CliError> {

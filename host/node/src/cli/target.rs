@@ -79,7 +79,7 @@ impl Either {
     fn ca(&self) -> PathBuf {
         match self {
             Either::Platform(config) => platform::root_file(&config.data_dir),
-            Either::Server(config) => config.platform.ca.clone(),
+            Either::Server(config) => config.data_dir.join("listener-ca").join("ca.pem"),
         }
     }
 }

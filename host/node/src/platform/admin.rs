@@ -63,11 +63,11 @@ fn name(endpoint: Endpoint) -> &'static str {
     }
 }
 
-/// Who may use an endpoint; `None`: everybody (probes tell nothing but yes or no).
+/// Who may use an endpoint; `None`: whoever reaches the listener (probes and figures).
 fn roles(endpoint: Endpoint) -> Option<&'static [Role]> {
     match endpoint {
-        Endpoint::Healthy | Endpoint::Ready => None,
-        Endpoint::Metrics | Endpoint::Applications | Endpoint::Servers | Endpoint::Status => Some(&Role::ALL),
+        Endpoint::Healthy | Endpoint::Ready | Endpoint::Metrics => None,
+        Endpoint::Applications | Endpoint::Servers | Endpoint::Status => Some(&Role::ALL),
         Endpoint::Approve | Endpoint::Reject | Endpoint::Suspend | Endpoint::Resume | Endpoint::Deregister => {
             Some(&[Role::System])
         }

@@ -12,7 +12,7 @@ use super::api::certify;
 use super::{State, record};
 use crate::admin_token::Role;
 use crate::reply::{Problem, Reply, json as json_reply};
-use crate::telemetry;
+use crate::{request, telemetry};
 
 /// One request of an administrator.
 pub(super) struct Visit<'a> {
@@ -32,7 +32,7 @@ pub(super) struct Decided {
 
 impl Visit<'_> {
     fn record(&self, operation: &'static str) -> AuditRecord<'static> {
-        record(operation, self.id).actor(format!("administrator:{}", self.role.as_str()))
+        record(operation, self.id).actor(format!("admin:{}", self.role.as_str()))
     }
 
     async fn or_record<T>(&self, record: AuditRecord<'_>, result: Result<T, Problem>) -> Result<T, Problem> {
@@ -57,8 +57,8 @@ impl Visit<'_> {
 
     /// `?state=pending|approved|rejected`, all if left out.
     pub(super) fn applications(&self, query: &str) -> Result<Value, Problem> {
-        let state = match query.split('&').find_map(|part| part.strip_prefix("state=")) {
-            None | Some("") => None,
+        let state = match request::param(query, "state")?.as_deref() {
+            None => None,
             Some("pending") => Some(ApplicationState::Pending),
             Some("approved") => Some(ApplicationState::Approved),
             Some("rejected") => Some(ApplicationState::Rejected),
