@@ -80,7 +80,7 @@ mod tests {
         for (asked, expected) in cases {
             let mut redactions = Redactions::default();
             asked.into_iter().for_each(|redaction| redactions.add("f".into(), redaction));
-            assert_eq!(redactions.0["f"], expected, "{asked:?}");
+            assert_eq!(strength(redactions.0["f"]), strength(expected), "{asked:?}");
         }
     }
 }

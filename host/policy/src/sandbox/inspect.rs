@@ -104,7 +104,7 @@ pub(crate) fn inspect(wasm: &[u8]) -> Result<Anatomy, String> {
     let mut anatomy = Anatomy::default();
     let mut depth = 0_u32;
     for payload in Parser::new(0).parse_all(wasm) {
-        match payload.map_err(|error| format!("is not a WebAssembly component: {error}"))? {
+        match payload.map_err(|error| broken(&error))? {
             Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => {
                 return Err("is a core module, not a component: componentize it (`isthmus plugin build`)".to_owned());
             }
@@ -112,17 +112,17 @@ pub(crate) fn inspect(wasm: &[u8]) -> Result<Anatomy, String> {
             Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::ComponentImportSection(imports) if depth == 0 => {
                 for import in imports {
-                    anatomy.import(import.map_err(|error| error.to_string())?.name.name);
+                    anatomy.import(import.map_err(|error| broken(&error))?.name.name);
                 }
             }
             Payload::ComponentExportSection(exports) if depth == 0 => {
                 for export in exports {
-                    anatomy.export(export.map_err(|error| error.to_string())?.name.name);
+                    anatomy.export(export.map_err(|error| broken(&error))?.name.name);
                 }
             }
             Payload::ComponentCanonicalSection(functions) => {
                 for function in functions {
-                    encoding(&function.map_err(|error| error.to_string())?)?;
+                    encoding(&function.map_err(|error| broken(&error))?)?;
                 }
             }
             _ => {}
@@ -131,6 +131,12 @@ pub(crate) fn inspect(wasm: &[u8]) -> Result<Anatomy, String> {
     anatomy.imports.sort();
     anatomy.imports.dedup();
     Ok(anatomy)
+}
+
+fn broken(error: &wasmparser::BinaryReaderError) -> String {
+    let said = error.message().lines().next().unwrap_or_default();
+    let said = said.split(" - expected").next().unwrap_or_default();
+    format!("is not a WebAssembly component: {said} (at byte {})", error.offset())
 }
 
 /// Text is UTF-8 here; transcoding is code that nobody needs and attackers like.

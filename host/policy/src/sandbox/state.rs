@@ -17,7 +17,7 @@ use crate::stats::Figures;
 /// Limits of one plugin, from its `[plugin.limits]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
-    /// CPU time a call, in milliseconds; ten times that in wall time.
+    /// CPU time a call, in milliseconds; a multiple of it in wall time.
     pub(crate) time_ms: u32,
     /// CPU time of `init` and `validate-settings`, in milliseconds.
     pub(crate) init_ms: u32,
@@ -113,8 +113,10 @@ pub(crate) struct State {
 
 /// The epoch advances once a millisecond.
 const TICK: Duration = Duration::from_millis(1);
-/// A plugin that waits for the CPU is innocent, but not for ever.
+/// A plugin that waits for the CPU is innocent, but not for ever: ten times its limit, and never
+/// less than what a starved machine may take between two turns of a thread.
 const WALL_FACTOR: u32 = 10;
+const WALL_LEAST: Duration = Duration::from_secs(1);
 
 impl State {
     pub(crate) fn new(host: Arc<PluginHost>, started: Instant) -> Self {
@@ -169,7 +171,7 @@ impl State {
         let cpu = thread_cpu();
         let wall = budget.started.elapsed();
         let base = *budget.cpu_base.get_or_insert_with(|| cpu.saturating_sub(wall.min(TICK)));
-        if cpu.saturating_sub(base) >= budget.time || wall >= budget.time * WALL_FACTOR {
+        if cpu.saturating_sub(base) >= budget.time || wall >= (budget.time * WALL_FACTOR).max(WALL_LEAST) {
             let limit_ms = u32::try_from(budget.time.as_millis()).unwrap_or(u32::MAX);
             return Err(wasmtime::Error::new(PluginFault::Timeout { limit_ms }));
         }
