@@ -1,7 +1,7 @@
 //! The cast: a platform and two servers as child processes, started, enrolled, approved and peopled through the interfaces that
 //! anybody else would use.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -54,7 +54,8 @@ impl Cast {
         let mut record = DemoRecord { platform: reached, servers: Vec::new() };
         for (index, (part, process)) in (0..).zip(PARTS.iter().zip(&servers)) {
             let [.., admin] = folder.ports().server(index);
-            enrolled(&record.platform, process, &config::url(admin), &server_ca(&folder, part.id), say).await?;
+            enrolled(&record.platform, process, &config::url(admin), &listener_ca(&folder, part.id), say).await?;
+            bundle_roots(&folder)?;
             let server = server_record(&folder, index, *part, earlier.as_ref())?;
             people(&server, *part).await?;
             say.progress(&format!("{} is ready at {}, with its users", part.id, server.client));
@@ -154,7 +155,7 @@ fn server_record(
         client: config::url(client),
         admin: config::url(admin),
         admin_tokens: tokens(&home.join("data"))?,
-        ca: server_ca(folder, part.id),
+        ca: roots(folder),
         data_dir: home.join("data"),
         policy_dir: home.join("policy"),
         users: known.unwrap_or_else(|| users(part)),
@@ -162,8 +163,22 @@ fn server_record(
 }
 
 /// What verifies a server's client and admin listeners.
-fn server_ca(folder: &Folder, id: &str) -> std::path::PathBuf {
+fn listener_ca(folder: &Folder, id: &str) -> PathBuf {
     crate::server::listener_ca(&folder.of(id).join("data"))
+}
+
+/// One PEM bundle that verifies every address of the demo.
+fn roots(folder: &Folder) -> PathBuf {
+    folder.root().join("ca.pem")
+}
+
+/// Puts the roots of all that has started into the bundle.
+fn bundle_roots(folder: &Folder) -> Result<(), DemoError> {
+    let files = PARTS.iter().map(|part| listener_ca(folder, part.id));
+    let files = std::iter::once(root_file(&folder.of("platform").join("data"))).chain(files);
+    let pem: String = files.filter_map(|file| std::fs::read_to_string(file).ok()).collect();
+    let path = roots(folder);
+    std::fs::write(&path, pem).map_err(DemoError::at(&path))
 }
 
 /// Users with passwords that a person can type and that nobody else on this machine knows.

@@ -18,7 +18,7 @@ use super::error::DemoError;
 
 const MARK: &str = ".isthmus-demo";
 /// Everything a demo writes below its folder, beside the mark.
-const OURS: &[&str] = &["demo.json", "processes.json", "platform", "north", "south", "bundles", "tampered"];
+const OURS: &[&str] = &["demo.json", "processes.json", "ca.pem", "platform", "north", "south", "bundles", "tampered"];
 /// The last port is base + 22.
 const PORTS: u16 = 22;
 

@@ -58,7 +58,7 @@ fn tips(isthmus: &str, record: &Path, north: &ServerRecord, south: &ServerRecord
             vec![
                 login(north, alice, "ALICE"),
                 format!(
-                    "curl -s --cacert {ca} {}/client/v1/messages -H \"Authorization: Bearer $ALICE\" -d '{message}'",
+                    "curl -sw '\\n' --cacert {ca} {}/client/v1/messages -H \"Authorization: Bearer $ALICE\" -d '{message}'",
                     north.client
                 ),
             ],
@@ -68,7 +68,7 @@ fn tips(isthmus: &str, record: &Path, north: &ServerRecord, south: &ServerRecord
             vec![
                 login(south, carol, "CAROL"),
                 format!(
-                    "curl -s --cacert {ca} '{}/client/v1/inbox?after=0' -H \"Authorization: Bearer $CAROL\"",
+                    "curl -sw '\\n' --cacert {ca} '{}/client/v1/inbox?after=0' -H \"Authorization: Bearer $CAROL\"",
                     south.client
                 ),
             ],
