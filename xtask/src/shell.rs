@@ -24,9 +24,10 @@ impl<S: Into<String>> From<S> for Failure {
     }
 }
 
-/// The repository's root.
+/// The repository's root: as cargo says now, for the checkout may have moved since we were built.
 pub(crate) fn root() -> PathBuf {
-    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    let here = PathBuf::from(here);
     here.parent().map(PathBuf::from).unwrap_or(here)
 }
 

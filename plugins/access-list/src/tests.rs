@@ -82,7 +82,8 @@ fn all_conditions_of_a_rule_must_hold() {
         "users":["*@north"],"operations":["message.*"],"direction":"inbound"}]}"#;
     let mut fitting = call("north");
     fitting.peer = Some(Server { id: "north".into(), area: "CN-11".into(), product: "x".into() });
-    let changes: [(&str, fn(&mut Call)); 7] = [
+    type Change = fn(&mut Call);
+    let changes: [(&str, Change); 7] = [
         ("blacklisted", |_| {}),
         ("abstain", |call| call.peer.as_mut().unwrap().area = "de".into()),
         ("abstain", |call| call.peer.as_mut().unwrap().product = String::new()),

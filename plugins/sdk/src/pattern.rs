@@ -19,7 +19,7 @@ impl Patterns {
             return true;
         }
         let lower;
-        let name = if name.chars().any(|c| c.is_uppercase()) {
+        let name = if name.bytes().any(|byte| byte.is_ascii_uppercase() || !byte.is_ascii()) {
             lower = name.to_lowercase();
             &lower
         } else {

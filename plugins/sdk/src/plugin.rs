@@ -54,7 +54,6 @@ macro_rules! export_plugin {
     ($plugin:ty: $($hook:ident),+ $(,)?) => {
         const _: () = {
             static INITIALISED: ::std::sync::OnceLock<$plugin> = ::std::sync::OnceLock::new();
-            #[allow(dead_code, reason = "only the WebAssembly exports use it")]
             struct Exported;
 
             impl $crate::glue::lifecycle::Guest for Exported {
@@ -72,6 +71,9 @@ macro_rules! export_plugin {
                     $crate::glue::init::<$plugin>(&INITIALISED, &settings)
                 }
             }
+            // In use, whatever the target: the compiler then sees what is really dead.
+            const _: fn(::std::string::String) -> ::std::result::Result<(), ::std::string::String> =
+                <Exported as $crate::glue::lifecycle::Guest>::init;
             #[cfg(target_arch = "wasm32")]
             $crate::glue::export_lifecycle!(
                 Exported with_types_in $crate::bindings::lifecycle
@@ -91,6 +93,7 @@ macro_rules! export_hook {
                 $crate::Access::decide($crate::glue::ready(&INITIALISED), &call)
             }
         }
+        const _: fn($crate::Call) -> $crate::Decision = <Exported as $crate::glue::access::Guest>::decide;
         #[cfg(target_arch = "wasm32")]
         $crate::glue::export_access!(Exported with_types_in $crate::bindings::access);
     };
@@ -105,6 +108,11 @@ macro_rules! export_hook {
                 $crate::Content::judge($crate::glue::ready(&INITIALISED), &call, &item, body)
             }
         }
+        const _: fn(
+            $crate::Call,
+            $crate::Item,
+            ::std::option::Option<&$crate::glue::HostBody>,
+        ) -> $crate::Judgement = <Exported as $crate::glue::content::Guest>::judge;
         #[cfg(target_arch = "wasm32")]
         $crate::glue::export_content!(Exported with_types_in $crate::bindings::content);
     };
@@ -114,6 +122,7 @@ macro_rules! export_hook {
                 $crate::Audit::treat($crate::glue::ready(&INITIALISED), &event)
             }
         }
+        const _: fn($crate::Event) -> $crate::Treatment = <Exported as $crate::glue::audit::Guest>::treat;
         #[cfg(target_arch = "wasm32")]
         $crate::glue::export_audit!(Exported with_types_in $crate::bindings::audit);
     };
