@@ -1,0 +1,212 @@
+//! Other servers: a raw caller with any certificate, and a whole server that answers as a script says.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use isthmus_net::{
+    Body, ClientAuth, ClientTls, Connection, Connections, Credentials, Limits, Listener, PeerAddress, PeerClient,
+    PeerLimits, SendError, ServerTls, Transport, Trust, read_body, serve,
+};
+use serde_json::{Value, json};
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+
+use crate::site::Site;
+use crate::world::World;
+
+/// `{"messageInfo": …}` of a text.
+#[must_use]
+pub fn text_message(from: &str, to: &str, id: &str, text: &str) -> Value {
+    json!({"messageInfo": {
+        "sendID": from, "recvID": to, "messageType": "text", "version": "V1", "chatScene": "user", "messageID": id,
+        "content": {"message": text}}})
+}
+
+/// `POST /sns/chat/` by `peer`; HTTP status, code, words.
+pub async fn chat(peer: &Peer, site: &Site, message: &Value) -> (u16, i64, String) {
+    let (status, answer) = peer.call(&site.address(), Method::POST, "/sns/chat/", message.to_string()).await.unwrap();
+    (status, answer["code"].as_i64().unwrap(), answer["msg"].as_str().unwrap().to_owned())
+}
+
+/// A caller of the interconnect interface.
+pub struct Peer {
+    client: PeerClient,
+    _keep: watch::Sender<Arc<ClientTls>>,
+}
+
+impl Peer {
+    #[must_use]
+    pub fn new(trust: &Trust, credentials: Option<Credentials>) -> Peer {
+        let (keep, tls) = watch::channel(ClientTls::new(trust, credentials, false).unwrap());
+        let limits = PeerLimits { request: Duration::from_secs(20), ..PeerLimits::default() };
+        Peer { client: PeerClient::new(tls, limits), _keep: keep }
+    }
+
+    /// Any call with a JSON body.
+    ///
+    /// # Errors
+    /// No answer.
+    pub async fn call(
+        &self,
+        to: &PeerAddress,
+        method: Method,
+        path: &str,
+        body: impl Into<Bytes>,
+    ) -> Result<(u16, Value), SendError> {
+        self.call_as(to, method, path, "application/json;charset=utf-8", body).await
+    }
+
+    /// Any call with a body of any type.
+    ///
+    /// # Errors
+    /// No answer.
+    pub async fn call_as(
+        &self,
+        to: &PeerAddress,
+        method: Method,
+        path: &str,
+        media_type: &str,
+        body: impl Into<Bytes>,
+    ) -> Result<(u16, Value), SendError> {
+        let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_str(media_type).unwrap())]);
+        let answer = self.client.send(to, method, path, body.into(), headers).await?;
+        let media_type = answer.headers.get(header::CONTENT_TYPE).unwrap();
+        assert_eq!(media_type, "application/json;charset=utf-8", "§7.1.1");
+        Ok((answer.status.as_u16(), serde_json::from_slice(&answer.body).unwrap()))
+    }
+
+    pub(crate) async fn ask_platform(&self, world: &World, path: &str, body: &Value) -> (u16, Value) {
+        let platform = PeerAddress::platform(&world.platform().api_url()).unwrap();
+        self.call(&platform, Method::POST, path, body.to_string()).await.unwrap()
+    }
+}
+
+/// What a scripted server does with a message.
+#[derive(Debug, Clone)]
+pub enum Reply {
+    /// `{code, msg}` with HTTP 200.
+    Code(i64),
+    /// Any status and body.
+    Raw(u16, &'static str),
+    /// Cuts the connection without an answer.
+    Cut,
+    /// Cuts the connection after it has kept the message, so that the sender cannot know.
+    KeepAndCut,
+}
+
+type Script = Box<dyn FnMut(&Value) -> Reply + Send>;
+
+#[derive(Default)]
+struct Heard {
+    kept: Vec<Value>,
+    calls: usize,
+}
+
+struct Mind {
+    script: Mutex<Script>,
+    heard: Mutex<Heard>,
+}
+
+/// A registered server of another maker, at work as its script says.
+pub struct FakePeer {
+    pub id: String,
+    /// Calls with the server's own certificate.
+    pub caller: Peer,
+    mind: Arc<Mind>,
+    stop: oneshot::Sender<()>,
+    running: JoinHandle<()>,
+}
+
+impl FakePeer {
+    /// Registers, is approved, listens. `script` is asked about each message, a `messageInfo`.
+    pub async fn start(world: &World, id: &str, script: impl FnMut(&Value) -> Reply + Send + 'static) -> FakePeer {
+        FakePeer::start_with(world, id, None, script).await
+    }
+
+    /// The same, but what answers at the address shows `instead` of its own certificate.
+    pub async fn start_with(
+        world: &World,
+        id: &str,
+        instead: Option<Credentials>,
+        script: impl FnMut(&Value) -> Reply + Send + 'static,
+    ) -> FakePeer {
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), "fake peer").await.unwrap();
+        let own = world.enroll(id, &format!("https://{}", listener.addr())).await;
+        let credentials = instead.unwrap_or_else(|| own.clone());
+        let tls = ServerTls { credentials, client_auth: ClientAuth::Required(world.trust()), tls12: false };
+        let (keep, settings) = watch::channel(tls.build().unwrap());
+        let (stop, stopped) = oneshot::channel::<()>();
+        let mind = Arc::new(Mind { script: Mutex::new(Box::new(script)), heard: Mutex::default() });
+        let of = mind.clone();
+        let running = tokio::spawn(async move {
+            let service = move |request, connection| answer(of.clone(), request, connection);
+            let stopped = async {
+                let _ = stopped.await;
+            };
+            let limits = Limits { grace: Duration::from_millis(200), ..Limits::default() };
+            serve(listener, Transport::Tls(settings), limits, Connections::new(), service, stopped).await;
+            drop(keep);
+        });
+        FakePeer { id: id.to_owned(), caller: world.peer(Some(own)), mind, stop, running }
+    }
+
+    /// `local@serverId`.
+    #[must_use]
+    pub fn user_id(&self, local: &str) -> String {
+        format!("{local}@{}", self.id)
+    }
+
+    /// What it does from now on.
+    pub fn follow(&self, script: impl FnMut(&Value) -> Reply + Send + 'static) {
+        *self.mind.script.lock().unwrap() = Box::new(script);
+    }
+
+    /// The texts that it has kept, in the order in which it did.
+    #[must_use]
+    pub fn texts(&self) -> Vec<String> {
+        let heard = self.mind.heard.lock().unwrap();
+        heard.kept.iter().map(|m| m["content"]["message"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Calls so far.
+    #[must_use]
+    pub fn calls(&self) -> usize {
+        self.mind.heard.lock().unwrap().calls
+    }
+
+    pub async fn stop(self) {
+        let _ = self.stop.send(());
+        self.running.await.unwrap();
+    }
+}
+
+async fn answer(mind: Arc<Mind>, request: Request<Incoming>, connection: Arc<Connection>) -> Response<Body> {
+    let body = read_body(request.into_body(), 1 << 20, Duration::from_secs(10)).await.unwrap_or_default();
+    let chat: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let message = &chat["messageInfo"];
+    let reply = (mind.script.lock().unwrap())(message);
+    {
+        let mut heard = mind.heard.lock().unwrap();
+        heard.calls += 1;
+        let keeps = matches!(reply, Reply::Code(0) | Reply::KeepAndCut);
+        // As every server it recognises what it has kept before.
+        if keeps && !heard.kept.iter().any(|kept| kept["messageID"] == message["messageID"]) {
+            heard.kept.push(message.clone());
+        }
+    }
+    match reply {
+        Reply::Code(code) => json_answer(200, json!({"code": code, "msg": format!("said {code}")}).to_string()),
+        Reply::Raw(status, body) => json_answer(status, body.to_owned()),
+        Reply::Cut | Reply::KeepAndCut => {
+            connection.close();
+            std::future::pending().await
+        }
+    }
+}
+
+fn json_answer(status: u16, body: String) -> Response<Body> {
+    isthmus_net::http::reply::json(StatusCode::from_u16(status).unwrap(), body)
+}

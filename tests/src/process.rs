@@ -1,0 +1,1 @@
+//! Roles as child processes, to be killed.
