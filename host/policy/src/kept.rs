@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::bundle::files::Files;
-use crate::policy::ActivateError;
+use crate::options::ActivateError;
 
 /// What is written of a generation.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -192,7 +192,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), ActivateError> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
-    use crate::policy::BundleSource;
+    use crate::options::BundleSource;
 
     const KEY: [u8; 32] = [3; 32];
 

@@ -9,7 +9,7 @@ use crate::bundle::manifest::{self, Manifest, PluginEntry};
 use crate::bundle::table::nearest;
 use crate::bundle::{MANIFEST, signature};
 use crate::generation::Placed;
-use crate::policy::TrustedKey;
+use crate::options::TrustedKey;
 use crate::prepare::{Finding, Raw, Workshop};
 use crate::sandbox::state::Lists;
 

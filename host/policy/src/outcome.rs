@@ -78,6 +78,28 @@ pub enum Verdict {
     Hold(Reason),
 }
 
+impl Verdict {
+    /// Its name in records: `pass`, `reject`, `rewrite`, `hold`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Reject(_) => "reject",
+            Self::Rewrite(_) => "rewrite",
+            Self::Hold(_) => "hold",
+        }
+    }
+
+    /// Why it was rejected or held.
+    #[must_use]
+    pub fn reason(&self) -> Option<&Reason> {
+        match self {
+            Self::Reject(reason) | Self::Hold(reason) => Some(reason),
+            Self::Pass | Self::Rewrite(_) => None,
+        }
+    }
+}
+
 /// The answer of the content plugins: rewrites compose, the first reject or hold ends.
 #[derive(Clone, Debug)]
 pub struct ContentOutcome {

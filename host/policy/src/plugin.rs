@@ -247,11 +247,9 @@ impl Plugin {
     }
 }
 
+/// What goes wrong before the plugin is asked is no invalid answer.
 fn starting(fault: PluginFault) -> PluginFault {
-    match fault {
-        PluginFault::Invalid(said) => PluginFault::Start(said),
-        other => other,
-    }
+    if let PluginFault::Invalid(said) = fault { PluginFault::Start(said) } else { fault }
 }
 
 /// Whether a plugin can be trusted to be quick.

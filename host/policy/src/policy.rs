@@ -1,9 +1,9 @@
 //! The policy of one server: generations kept on disk, one of them active.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
@@ -12,97 +12,19 @@ use crate::bundle::files::Files;
 use crate::generation::Generation;
 use crate::kept::{Act, Kept, Record};
 use crate::load::{Builtins, Loaded, Trust, load};
+use crate::opening::Opening;
+use crate::options::{ActivateError, BundleSource, PolicyError, PolicyOptions, TrustedKey};
 use crate::prepare::Workshop;
 use crate::report::{Activation, CheckReport, CheckedPlugin, HistoryEntry, PluginStats, Shown, ShownPlugin};
 use crate::sandbox::cache::Cache;
 use crate::sandbox::engine::Sandbox;
-use crate::services::Services;
+use crate::sandbox::now_ms;
 use crate::session::Session;
 use crate::stats::AllFigures;
 
 /// How long a swap waits for the requests of the old generation. Each of their calls is bounded, so
 /// whoever is left after this waits for something else.
 const DRAIN: Duration = Duration::from_secs(5);
-
-/// Where a bundle comes from.
-#[derive(Clone, Debug)]
-pub enum BundleSource {
-    /// A folder with `policy.toml` in it.
-    Dir(PathBuf),
-    /// Files by their path in the bundle, `policy.toml` among them.
-    Files(Vec<(String, Vec<u8>)>),
-}
-
-/// A public key whose signature makes a bundle trustworthy.
-#[derive(Clone, Debug)]
-pub struct TrustedKey {
-    /// How `policy.sig` names it.
-    pub id: String,
-    /// Ed25519 public key.
-    pub key: [u8; 32],
-}
-
-/// How to open a [`Policy`].
-pub struct PolicyOptions {
-    /// Kept generations and the compile cache; made if missing.
-    pub dir: PathBuf,
-    /// Authenticates the compile cache: secret, the same at each start.
-    pub key: [u8; 32],
-    /// Keys of those who may sign bundles.
-    pub trusted_keys: Vec<TrustedKey>,
-    /// Whether bundles without a valid signature may be activated.
-    pub allow_unsigned: bool,
-    /// Components by name, for `component = "builtin:NAME"`.
-    pub builtins: &'static [(&'static str, &'static [u8])],
-    /// What is activated where no generation is kept or none can be restored.
-    pub default_bundle: BundleSource,
-    /// Answers the `directory` capability.
-    pub services: Arc<dyn Services>,
-    /// Keys the hashes of redacted fields: secret, the same at each start.
-    pub redaction_key: [u8; 32],
-}
-
-/// Why a policy could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum PolicyError {
-    /// The folder of kept generations cannot be used.
-    #[error("policy folder {path}: {action}")]
-    Folder {
-        /// Which.
-        path: PathBuf,
-        /// What was tried.
-        action: &'static str,
-        /// Why it failed.
-        source: std::io::Error,
-    },
-    /// No kept generation could be restored and the default bundle is broken too.
-    #[error("no policy can be activated; the default bundle is broken:\n{0}")]
-    NoUsableBundle(Diagnostics),
-    /// The WebAssembly engine does not start here.
-    #[error("the WebAssembly engine does not start: {0}")]
-    Engine(String),
-}
-
-/// Why a bundle was not activated. The old generation goes on in every case.
-#[derive(Debug, thiserror::Error)]
-pub enum ActivateError {
-    /// It is broken.
-    #[error("the bundle was not activated:\n{0}")]
-    Broken(Diagnostics),
-    /// It could not be kept on disk.
-    #[error("the bundle could not be kept: {action} {path}")]
-    Keep {
-        /// Which file.
-        path: PathBuf,
-        /// What was tried.
-        action: &'static str,
-        /// Why it failed.
-        source: std::io::Error,
-    },
-    /// There is no such generation, or none before the active one.
-    #[error("{0}")]
-    NoSuchGeneration(String),
-}
 
 /// The policy of one server. All methods take `&self`; share it behind an `Arc`.
 ///
@@ -129,11 +51,6 @@ type SwapHook = Box<dyn Fn(u64) + Send + Sync>;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Policy {
@@ -190,6 +107,15 @@ impl Policy {
             digest: loaded.digest,
             diagnostics: loaded.diagnostics,
         })
+    }
+
+    /// What a signature for the bundle in `dir` is over, see [`crate::signed_text`]: blake3 of its files, hex.
+    ///
+    /// # Errors
+    /// The file that could not be read.
+    pub fn bundle_digest(dir: &Path) -> Result<String, Diagnostic> {
+        let files = Files::read(&BundleSource::Dir(dir.to_owned()))?;
+        Ok(files.digest().to_hex().to_string())
     }
 
     /// Makes the bundle in `dir` the active generation. Blocks; answers when no request of the
@@ -343,7 +269,7 @@ fn drain(old: &Arc<Generation>) -> bool {
     true
 }
 
-fn commit(
+pub(crate) fn commit(
     kept: &mut Kept,
     loaded: &Loaded,
     by: &str,
@@ -356,7 +282,7 @@ fn commit(
     Ok(record)
 }
 
-fn generation(loaded: Loaded, record: &Record, redaction_key: [u8; 32]) -> Generation {
+pub(crate) fn generation(loaded: Loaded, record: &Record, redaction_key: [u8; 32]) -> Generation {
     Generation {
         number: record.number,
         digest: record.digest.clone(),
@@ -388,60 +314,5 @@ fn shown(plugin: &crate::plugin::Plugin) -> ShownPlugin {
         state: fault.as_ref().map_or("ready", |fault| fault.kind()).to_owned(),
         last_fault: fault.map(|fault| fault.to_string()),
         stats: plugin.host.figures.read(&plugin.name),
-    }
-}
-
-/// What happens once, at start: the newest generation that still works.
-struct Opening<'a> {
-    options: &'a PolicyOptions,
-    workshop: &'a Workshop,
-    kept: Kept,
-    fallen_back: Vec<(u64, String)>,
-}
-
-impl Opening<'_> {
-    fn generation(&mut self) -> Result<Generation, PolicyError> {
-        let mut candidates: Vec<Record> = self.kept.all().rev().cloned().collect();
-        candidates.sort_by_key(|record| record.number != self.kept.active);
-        let mut broken: Vec<String> = Vec::new();
-        if self.kept.active != 0 && self.kept.get(self.kept.active).is_none() {
-            self.fallen_back.push((self.kept.active, "its record is missing or damaged".to_owned()));
-        }
-        for record in candidates {
-            if broken.contains(&record.digest) {
-                continue;
-            }
-            match self.restore(&record) {
-                Ok(generation) => return Ok(generation),
-                Err(said) => {
-                    tracing::error!(generation = record.number, "a policy generation cannot be restored: {said}");
-                    self.fallen_back.push((record.number, said));
-                    broken.push(record.digest);
-                }
-            }
-        }
-        self.default_bundle()
-    }
-
-    fn restore(&self, record: &Record) -> Result<Generation, String> {
-        let files = self.kept.files(record)?;
-        let loaded = load(self.workshop, self.options.builtins, files, None).map_err(|said| said.to_string())?;
-        if loaded.digest != record.digest {
-            return Err("its files are not those that were activated".to_owned());
-        }
-        Ok(generation(loaded, record, self.options.redaction_key))
-    }
-
-    fn default_bundle(&mut self) -> Result<Generation, PolicyError> {
-        let broken = |diagnostic| PolicyError::NoUsableBundle(Diagnostics(vec![diagnostic]));
-        let files = Files::read(&self.options.default_bundle).map_err(broken)?;
-        let loaded = load(self.workshop, self.options.builtins, files, None).map_err(PolicyError::NoUsableBundle)?;
-        let why = if self.fallen_back.is_empty() { "first start" } else { "no kept generation could be restored" };
-        match commit(&mut self.kept, &loaded, "isthmus", why, None) {
-            Ok(record) => Ok(generation(loaded, &record, self.options.redaction_key)),
-            Err(ActivateError::Keep { path, action, source }) => Err(PolicyError::Folder { path, action, source }),
-            Err(ActivateError::Broken(said)) => Err(PolicyError::NoUsableBundle(said)),
-            Err(ActivateError::NoSuchGeneration(said)) => Err(broken(Diagnostic::error("policy.toml", said))),
-        }
     }
 }

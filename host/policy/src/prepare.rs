@@ -263,11 +263,12 @@ fn judging_threads() -> usize {
 }
 
 fn blame(step: &str, error: &wasmtime::Error, store: &Store<State>) -> Finding {
-    Finding::component(match PluginFault::classify(error, store.data()) {
-        PluginFault::Timeout { .. } => {
-            format!("{step}: ran longer than `init_ms` allows ({} ms)", store.data().host.limits.init_ms)
-        }
-        fault => format!("{step}: it {fault}"),
+    let fault = PluginFault::classify(error, store.data());
+    Finding::component(if matches!(fault, PluginFault::Timeout { .. }) {
+        let limit = store.data().host.limits.init_ms;
+        format!("{step}: ran longer than `init_ms` allows ({limit} ms)")
+    } else {
+        format!("{step}: it {fault}")
     })
 }
 

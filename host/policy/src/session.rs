@@ -9,8 +9,9 @@ use crate::call::{Call, Direction, Event, Item};
 use crate::fault::PluginFault;
 use crate::generation::{Generation, Placed};
 use crate::outcome::{AccessOutcome, AuditOutcome, ContentOutcome, Reason, Severity, Step, Verdict};
-use crate::plugin::Timed;
+use crate::plugin::{Hooks, Plugin, Timed};
 use crate::redact::Redactions;
+use crate::sandbox::now_ms;
 
 /// Longer codes, public texts and labels are not believed.
 const CODE_BYTES: usize = 64;
@@ -78,30 +79,34 @@ impl Session {
         let attributes = borrow(&call.attributes);
         let lowered = lower(call, &attributes);
         let mut steps = Vec::with_capacity(self.generation.plugins.len());
-        let mut allowed = false;
-        for placed in self.generation.plugins.iter().filter(|placed| placed.plugin.hooks.access.is_some()) {
-            let Timed { answer, micros } = self.ask(placed, |placed| placed.plugin.decide(&lowered));
-            let answer = answer.and_then(decision);
-            let mut step = Steps { placed, hook: "access", micros };
-            match answer {
+        let mut allowed = self.generation.allow_by_default;
+        for placed in self.plugins(|hooks| hooks.access.is_some()) {
+            let asked = self.ask(placed, |plugin| plugin.decide(&lowered));
+            let step = Answered { placed, hook: "access", micros: asked.micros };
+            let denied = match asked.answer.and_then(decision) {
                 Ok(Decision::Allow) => {
                     allowed = true;
                     steps.push(step.said("allow", None));
+                    None
                 }
-                Ok(Decision::Abstain) => steps.push(step.said("abstain", None)),
+                Ok(Decision::Abstain) => {
+                    steps.push(step.said("abstain", None));
+                    None
+                }
                 Ok(Decision::Deny(reason)) => {
                     steps.push(step.said("deny", Some(reason.clone())));
-                    return AccessOutcome { allowed: false, reason: Some(reason), steps };
+                    Some(reason)
                 }
                 Err(fault) => {
                     steps.push(step.failed(&fault));
-                    if placed.entry.access_failure.of(call.direction) != FailureMode::Open {
-                        return AccessOutcome { allowed: false, reason: Some(Reason::fault()), steps };
-                    }
+                    let open = placed.entry.access_failure.of(call.direction) == FailureMode::Open;
+                    (!open).then(Reason::fault)
                 }
+            };
+            if denied.is_some() {
+                return AccessOutcome { allowed: false, reason: denied, steps };
             }
         }
-        let allowed = allowed || self.generation.allow_by_default;
         let reason = (!allowed).then(Reason::default_deny);
         AccessOutcome { allowed, reason, steps }
     }
@@ -113,58 +118,39 @@ impl Session {
     pub fn content(&self, call: &Call, item: &Item) -> ContentOutcome {
         let (attributes, facts) = (borrow(&call.attributes), borrow(&item.attributes));
         let lowered = lower(call, &attributes);
-        let mut steps = Vec::with_capacity(self.generation.plugins.len());
-        let mut labels: Vec<String> = Vec::new();
-        let mut text: Option<String> = None;
-        for placed in self.generation.plugins.iter().filter(|placed| placed.plugin.hooks.content.is_some()) {
-            let lent = content_hook::Item {
-                kind: &item.kind,
-                text: text.as_deref().unwrap_or(&item.text),
-                attributes: &facts,
-            };
-            let Timed { answer, micros } =
-                self.ask(placed, |placed| placed.plugin.judge(&lowered, &lent, item.body.as_ref()));
-            let answer = answer.and_then(judgement);
-            let mut step = Steps { placed, hook: "content", micros };
-            let verdict = match answer {
-                Ok((verdict, said)) => {
-                    said.into_iter().for_each(|label| add_once(&mut labels, label));
+        let mut outcome = ContentOutcome {
+            verdict: Verdict::Pass,
+            labels: Vec::new(),
+            steps: Vec::with_capacity(self.generation.plugins.len()),
+        };
+        for placed in self.plugins(|hooks| hooks.content.is_some()) {
+            let text = if let Verdict::Rewrite(text) = &outcome.verdict { text } else { &item.text };
+            let lent = content_hook::Item { kind: &item.kind, text, attributes: &facts };
+            let asked = self.ask(placed, |plugin| plugin.judge(&lowered, &lent, item.body.as_ref()));
+            let step = Answered { placed, hook: "content", micros: asked.micros };
+            let verdict = match asked.answer.and_then(judgement) {
+                Ok((verdict, labels)) => {
+                    labels.into_iter().for_each(|label| add_once(&mut outcome.labels, label));
+                    outcome.steps.push(step.said(verdict.name(), verdict.reason().cloned()));
                     verdict
                 }
                 Err(fault) => {
-                    steps.push(step.failed(&fault));
+                    outcome.steps.push(step.failed(&fault));
                     match placed.entry.content_failure.of(call.direction) {
-                        FailureMode::Open => continue,
-                        FailureMode::Closed => {
-                            return ContentOutcome { verdict: Verdict::Reject(Reason::fault()), labels, steps };
-                        }
-                        FailureMode::Hold => {
-                            return ContentOutcome { verdict: Verdict::Hold(Reason::fault()), labels, steps };
-                        }
+                        FailureMode::Open => Verdict::Pass,
+                        FailureMode::Closed => Verdict::Reject(Reason::fault()),
+                        FailureMode::Hold => Verdict::Hold(Reason::fault()),
                     }
                 }
             };
             match verdict {
-                Verdict::Pass => steps.push(step.said("pass", None)),
-                Verdict::Rewrite(new) => {
-                    steps.push(step.said("rewrite", None));
-                    text = Some(new);
-                }
-                Verdict::Reject(reason) => {
-                    steps.push(step.said("reject", Some(reason.clone())));
-                    return ContentOutcome { verdict: Verdict::Reject(reason), labels, steps };
-                }
-                Verdict::Hold(reason) => {
-                    steps.push(step.said("hold", Some(reason.clone())));
-                    return ContentOutcome { verdict: Verdict::Hold(reason), labels, steps };
-                }
+                Verdict::Pass => {}
+                Verdict::Rewrite(text) if text == item.text => outcome.verdict = Verdict::Pass,
+                Verdict::Rewrite(_) => outcome.verdict = verdict,
+                Verdict::Reject(_) | Verdict::Hold(_) => return ContentOutcome { verdict, ..outcome },
             }
         }
-        let verdict = match text {
-            Some(text) if text != item.text => Verdict::Rewrite(text),
-            _ => Verdict::Pass,
-        };
-        ContentOutcome { verdict, labels, steps }
+        outcome
     }
 
     /// How is this recorded? (§6.2 d)
@@ -182,7 +168,7 @@ impl Session {
         };
         let mut redactions = Redactions::default();
         let mut outcome = AuditOutcome {
-            severity: Severity::Debug,
+            severity: Severity::Info,
             fields: Vec::new(),
             actor: String::new(),
             target: String::new(),
@@ -191,14 +177,13 @@ impl Session {
             whole: false,
             steps: Vec::with_capacity(self.generation.plugins.len()),
         };
-        let mut answered = false;
-        for placed in self.generation.plugins.iter().filter(|placed| placed.plugin.hooks.audit.is_some()) {
-            let Timed { answer, micros } = self.ask(placed, |placed| placed.plugin.treat(&lent));
-            let mut step = Steps { placed, hook: "audit", micros };
-            match answer {
+        let mut severest = None;
+        for placed in self.plugins(|hooks| hooks.audit.is_some()) {
+            let asked = self.ask(placed, |plugin| plugin.treat(&lent));
+            let step = Answered { placed, hook: "audit", micros: asked.micros };
+            match asked.answer {
                 Ok(treatment) => {
-                    answered = true;
-                    outcome.severity = outcome.severity.max(severity(treatment.severity));
+                    severest = severest.max(Some(severity(treatment.severity)));
                     outcome.detail &= treatment.detail;
                     treatment.sinks.into_iter().for_each(|sink| add_once(&mut outcome.sinks, sink));
                     treatment.redactions.into_iter().for_each(|(field, redaction)| redactions.add(field, redaction));
@@ -210,9 +195,7 @@ impl Session {
                 }
             }
         }
-        if !answered {
-            outcome.severity = Severity::Info;
-        }
+        outcome.severity = severest.unwrap_or(outcome.severity);
         outcome.detail |= outcome.whole;
         self.redact(event, &redactions, &mut outcome);
         outcome
@@ -227,12 +210,18 @@ impl Session {
             event.fields.iter().filter_map(|(name, value)| Some((name.clone(), apply(name, value)?))).collect();
     }
 
-    /// Asks one plugin, unless its generation has been retired under the request.
-    fn ask<R>(&self, placed: &Placed, ask: impl FnOnce(&Placed) -> Timed<R>) -> Timed<R> {
+    /// The plugins with a certain hook, in the bundle's order.
+    fn plugins(&self, wanted: impl Fn(&Hooks) -> bool) -> impl Iterator<Item = &Placed> {
+        self.generation.plugins.iter().filter(move |placed| wanted(&placed.plugin.hooks))
+    }
+
+    /// Asks one plugin, unless its generation has been retired under the request. What it said
+    /// while that happened does not count either.
+    fn ask<R>(&self, placed: &Placed, ask: impl FnOnce(&Plugin) -> Timed<R>) -> Timed<R> {
         if self.generation.retired() {
             return Timed { answer: Err(PluginFault::Retired), micros: 0 };
         }
-        let timed = ask(placed);
+        let timed = ask(&placed.plugin);
         if self.generation.retired() {
             return Timed { answer: Err(PluginFault::Retired), ..timed };
         }
@@ -240,22 +229,24 @@ impl Session {
     }
 }
 
-/// Builds a plugin's step and counts it.
-struct Steps<'a> {
+/// A plugin that was asked: counts what became of it and tells it as a step.
+struct Answered<'a> {
     placed: &'a Placed,
     hook: &'static str,
     micros: u32,
 }
 
-impl Steps<'_> {
-    fn said(&mut self, verdict: &'static str, reason: Option<Reason>) -> Step {
+impl Answered<'_> {
+    fn said(&self, verdict: &'static str, reason: Option<Reason>) -> Step {
         self.placed.plugin.host.figures.record(verdict, None, self.micros);
         self.step(verdict, reason, None)
     }
 
-    fn failed(&mut self, fault: &PluginFault) -> Step {
+    fn failed(&self, fault: &PluginFault) -> Step {
         let plugin = &*self.placed.plugin.name;
-        tracing::warn!(plugin, hook = self.hook, kind = fault.kind(), "plugin {fault}");
+        if self.placed.plugin.host.log_window.admit(now_ms()) {
+            tracing::warn!(plugin, hook = self.hook, kind = fault.kind(), "plugin {fault}");
+        }
         self.placed.plugin.host.figures.record("fault", Some(fault), self.micros);
         self.step("fault", None, Some(format!("{}: {fault}", fault.kind())))
     }

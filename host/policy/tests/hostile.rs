@@ -8,13 +8,6 @@ use std::time::{Duration, Instant};
 use isthmus_policy::{Direction, Policy, Verdict};
 use support::{House, call, event, text, with};
 
-/// Resident memory of this process, in KiB.
-fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
 /// Each hook's fault and what the failure modes made of it.
 fn faults(policy: &Policy, kind: &str) {
     let session = policy.begin();
@@ -68,28 +61,12 @@ fn a_panic_is_told_in_its_own_words() {
 }
 
 #[test]
-fn an_answer_too_large_costs_the_host_nothing() {
+fn an_answer_over_the_limit_is_a_fault() {
     let house = House::new();
     let policy = house.open();
-    let more =
-        "[plugin.settings]\nbytes = 100_000_000\nshared = true\n[plugin.limits]\nmemory_mib = 16\ntime_ms = 1000\n";
-    house.activate(&policy, &with("hostile/huge-output", more));
-    let before = resident();
-    let session = policy.begin();
-    let content = session.content(&call(Direction::Inbound, "north"), &text("hello"));
-    let audit = session.audit(&event(&[]));
-    for step in content.steps.iter().chain(&audit.steps) {
-        assert!(
-            step.fault.as_ref().unwrap().starts_with("output: returned more than its limit of 256 KiB"),
-            "{step:?}"
-        );
-    }
-    let grown = resident().saturating_sub(before);
-    assert!(grown < 40 * 1024, "the host grew by {grown} KiB");
-
     let more = "[plugin.settings]\nbytes = 300_000\n[plugin.limits]\ntime_ms = 1000\n";
     house.activate(&policy, &with("hostile/huge-output", more));
-    faults(&policy, "output");
+    faults(&policy, "output: returned more than its limit of 256 KiB");
 }
 
 #[test]

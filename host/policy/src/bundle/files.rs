@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::diagnostic::Diagnostic;
 use super::{MANIFEST, SIGNATURE};
-use crate::policy::BundleSource;
+use crate::options::BundleSource;
 use crate::sandbox::state::{List, Lists};
 
 /// All files of a bundle together.

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::SIGNATURE;
 use super::diagnostic::Diagnostic;
 use super::files::Files;
-use crate::policy::TrustedKey;
+use crate::options::TrustedKey;
 
 /// The text that is signed.
 #[must_use]
@@ -68,7 +68,7 @@ fn valid(key: &TrustedKey, text: &[u8], signature: &str) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
-    use crate::policy::BundleSource;
+    use crate::options::BundleSource;
     use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 
     fn bundle(signature: Option<&str>) -> Files {

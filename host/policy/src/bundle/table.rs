@@ -97,9 +97,10 @@ impl<'a> Place<'a> {
 
     /// A whole number within `bounds`.
     pub(crate) fn number(&self, bounds: &Range<u32>, diagnostics: &mut Vec<Diagnostic>) -> Option<u32> {
-        let number = match self.value.get_ref() {
-            DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix()).ok(),
-            _ => None,
+        let number = if let DeValue::Integer(number) = self.value.get_ref() {
+            i64::from_str_radix(number.as_str(), number.radix()).ok()
+        } else {
+            None
         };
         let number = number.and_then(|number| u32::try_from(number).ok()).filter(|number| bounds.contains(number));
         if number.is_none() {
@@ -110,29 +111,20 @@ impl<'a> Place<'a> {
     }
 
     pub(crate) fn table(&self, diagnostics: &mut Vec<Diagnostic>) -> Option<Table<'a>> {
-        match self.value.get_ref() {
-            DeValue::Table(table) => {
-                Some(Table { text: self.text, table, span: self.value.span(), pointer: self.pointer.clone() })
-            }
-            _ => {
-                diagnostics.push(self.expected("a table"));
-                None
-            }
-        }
+        let DeValue::Table(table) = self.value.get_ref() else {
+            diagnostics.push(self.expected("a table"));
+            return None;
+        };
+        Some(Table { text: self.text, table, span: self.value.span(), pointer: self.pointer.clone() })
     }
 
     pub(crate) fn items(&self, diagnostics: &mut Vec<Diagnostic>) -> Vec<Place<'a>> {
-        match self.value.get_ref() {
-            DeValue::Array(items) => items
-                .iter()
-                .enumerate()
-                .map(|(at, value)| Place { text: self.text, value, pointer: format!("{}/{at}", self.pointer) })
-                .collect(),
-            _ => {
-                diagnostics.push(self.expected("a list"));
-                Vec::new()
-            }
-        }
+        let DeValue::Array(items) = self.value.get_ref() else {
+            diagnostics.push(self.expected("a list"));
+            return Vec::new();
+        };
+        let place = |(at, value)| Place { text: self.text, value, pointer: format!("{}/{at}", self.pointer) };
+        items.iter().enumerate().map(place).collect()
     }
 
     /// The line of what `pointer` names below this value, or of what encloses it.
@@ -140,10 +132,12 @@ impl<'a> Place<'a> {
         let mut value = self.value;
         for part in pointer.split('/').skip(1) {
             let part = part.replace("~1", "/").replace("~0", "~");
-            let next = match value.get_ref() {
-                DeValue::Table(table) => table.iter().find(|(key, _)| *key.get_ref() == part).map(|(_, value)| value),
-                DeValue::Array(items) => part.parse().ok().and_then(|at: usize| items.get(at)),
-                _ => None,
+            let next = if let DeValue::Table(table) = value.get_ref() {
+                table.iter().find(|(key, _)| *key.get_ref() == part).map(|(_, value)| value)
+            } else if let DeValue::Array(items) = value.get_ref() {
+                part.parse().ok().and_then(|at: usize| items.get(at))
+            } else {
+                None
             };
             let Some(next) = next else { break };
             value = next;

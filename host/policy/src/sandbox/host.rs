@@ -1,10 +1,9 @@
 //! The capabilities, as plugins call them. Each call is counted before it does anything.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use wasmtime::Result;
 use wasmtime::component::Resource;
 
+use super::now_ms;
 use super::state::{State, count};
 use crate::bindings::isthmus::policy::{clock, counters, directory, lists, log, message, metrics, settings, types};
 use crate::call::OpenBody;
@@ -13,11 +12,6 @@ use crate::call::OpenBody;
 const LOG_LINE_BYTES: usize = 2_048;
 /// What one read of a body yields at most.
 const READ_BYTES: u32 = 64 * 1024;
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
 
 /// The longest prefix of at most `bytes` bytes that is still text.
 fn cut(text: &str, bytes: usize) -> &str {

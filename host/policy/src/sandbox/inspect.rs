@@ -100,6 +100,7 @@ fn policy_interface(name: &str) -> Option<(&str, (u32, u32))> {
 ///
 /// # Errors
 /// What is wrong with the file, in words.
+#[allow(clippy::wildcard_enum_match_arm, reason = "most sections say nothing about the outside")]
 pub(crate) fn inspect(wasm: &[u8]) -> Result<Anatomy, String> {
     let mut anatomy = Anatomy::default();
     let mut depth = 0_u32;
@@ -141,9 +142,8 @@ fn broken(error: &wasmparser::BinaryReaderError) -> String {
 
 /// Text is UTF-8 here; transcoding is code that nobody needs and attackers like.
 fn encoding(function: &CanonicalFunction) -> Result<(), String> {
-    let options = match function {
-        CanonicalFunction::Lift { options, .. } | CanonicalFunction::Lower { options, .. } => options,
-        _ => return Ok(()),
+    let (CanonicalFunction::Lift { options, .. } | CanonicalFunction::Lower { options, .. }) = function else {
+        return Ok(());
     };
     if options.iter().any(|option| matches!(option, CanonicalOption::UTF16 | CanonicalOption::CompactUTF16)) {
         return Err("passes strings as UTF-16; only UTF-8 is accepted".to_owned());

@@ -11,3 +11,9 @@ pub(crate) mod inspect;
 pub(crate) mod snapshot;
 pub(crate) mod state;
 pub(crate) mod ticker;
+
+/// Milliseconds since 1970 UTC.
+pub(crate) fn now_ms() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

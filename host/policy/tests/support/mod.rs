@@ -10,10 +10,10 @@ use isthmus_policy::{
     BundleSource, Call, Direction, Event, Item, NoServices, Peer, Policy, PolicyError, PolicyOptions, Services,
 };
 
-pub const OPEN: &str = "name = \"open\"\n[defaults]\naccess = \"allow\"\n";
+pub(crate) const OPEN: &str = "name = \"open\"\n[defaults]\naccess = \"allow\"\n";
 
 /// The bytes of a built plugin: `access-list`, `hostile/loops`, …
-pub fn component(name: &str) -> &'static [u8] {
+pub(crate) fn component(name: &str) -> &'static [u8] {
     static READ: OnceLock<Mutex<HashMap<String, &'static [u8]>>> = OnceLock::new();
     let mut read = READ.get_or_init(Mutex::default).lock().unwrap();
     read.entry(name.to_owned()).or_insert_with(|| {
@@ -25,7 +25,7 @@ pub fn component(name: &str) -> &'static [u8] {
     })
 }
 
-pub const NAMES: [&str; 9] = [
+pub(crate) const NAMES: [&str; 9] = [
     "access-list",
     "content-filter",
     "audit-redact",
@@ -37,20 +37,20 @@ pub const NAMES: [&str; 9] = [
     "hostile/init-hangs",
 ];
 
-pub fn builtins() -> &'static [(&'static str, &'static [u8])] {
+pub(crate) fn builtins() -> &'static [(&'static str, &'static [u8])] {
     static BUILTINS: OnceLock<Vec<(&str, &[u8])>> = OnceLock::new();
     BUILTINS.get_or_init(|| NAMES.iter().map(|name| (*name, component(name))).collect())
 }
 
-pub struct House {
-    pub dir: tempfile::TempDir,
-    pub services: Arc<dyn Services>,
-    pub default: BundleSource,
-    pub allow_unsigned: bool,
+pub(crate) struct House {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) services: Arc<dyn Services>,
+    pub(crate) default: BundleSource,
+    pub(crate) allow_unsigned: bool,
 }
 
 impl House {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         // One compile cache for all tests: they are about other things.
         let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("compile-cache");
@@ -61,7 +61,7 @@ impl House {
         Self { dir, services: Arc::new(NoServices), default, allow_unsigned: true }
     }
 
-    pub fn try_open(&self) -> Result<Policy, PolicyError> {
+    pub(crate) fn try_open(&self) -> Result<Policy, PolicyError> {
         Policy::open(PolicyOptions {
             dir: self.data(),
             key: [7; 32],
@@ -74,16 +74,16 @@ impl House {
         })
     }
 
-    pub fn open(&self) -> Policy {
+    pub(crate) fn open(&self) -> Policy {
         self.try_open().unwrap()
     }
 
-    pub fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.dir.path().join("data")
     }
 
     /// Writes a bundle's folder and says where it is.
-    pub fn bundle(&self, name: &str, files: &[(&str, &str)]) -> PathBuf {
+    pub(crate) fn bundle(&self, name: &str, files: &[(&str, &str)]) -> PathBuf {
         let dir = self.dir.path().join(name);
         for (path, text) in files {
             let path = dir.join(path);
@@ -94,21 +94,21 @@ impl House {
     }
 
     /// Activates a bundle that consists of a `policy.toml` alone.
-    pub fn activate(&self, policy: &Policy, manifest: &str) {
+    pub(crate) fn activate(&self, policy: &Policy, manifest: &str) {
         let dir = self.bundle(&format!("bundle-{}", policy.history().len()), &[("policy.toml", manifest)]);
         policy.activate(&dir, "test", "because").unwrap();
     }
 }
 
 /// A manifest with one plugin under test.
-pub fn with(component: &str, more: &str) -> String {
+pub(crate) fn with(component: &str, more: &str) -> String {
     let default = OPEN;
     format!(
         "{default}[[plugin]]\nname = \"it\"\ncomponent = \"builtin:{component}\"\ngrants = [\"log\", \"lists\"]\n{more}"
     )
 }
 
-pub fn call(direction: Direction, peer: &str) -> Call {
+pub(crate) fn call(direction: Direction, peer: &str) -> Call {
     Call {
         operation: Cow::Borrowed("message.send"),
         direction,
@@ -120,11 +120,11 @@ pub fn call(direction: Direction, peer: &str) -> Call {
     }
 }
 
-pub fn text(text: &str) -> Item {
+pub(crate) fn text(text: &str) -> Item {
     Item { kind: Cow::Borrowed("message.text"), text: text.into(), attributes: Vec::new(), body: None }
 }
 
-pub fn event(fields: &[(&str, &str)]) -> Event {
+pub(crate) fn event(fields: &[(&str, &str)]) -> Event {
     Event {
         call: call(Direction::Inbound, "north"),
         outcome: Cow::Borrowed("allowed"),
