@@ -207,14 +207,20 @@ impl Plugin {
         Ok(LiveBox(Box::new(Live { store, instance, access: None, content: None, audit: None, calls: 0 })))
     }
 
+    /// For a component that could not be snapshotted: its `init` has its own time, as at activation.
     fn initialise(&self, store: &mut Store<State>, instance: Instance) -> Result<(), PluginFault> {
+        store.data_mut().prepare();
         let called = self
             .hooks
             .lifecycle
             .load(&mut *store, &instance)
             .and_then(|guest| guest.call_init(&mut *store, &self.host.settings));
         match called {
-            Ok(Ok(())) => Ok(()),
+            Ok(Ok(())) => {
+                store.data_mut().refill(Instant::now());
+                store.set_epoch_deadline(1);
+                Ok(())
+            }
             Ok(Err(said)) => Err(PluginFault::Start(said)),
             Err(error) => Err(starting(PluginFault::classify(&error, store.data()))),
         }

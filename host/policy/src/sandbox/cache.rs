@@ -12,6 +12,8 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 const MAC_BYTES: usize = 32;
+/// Entries that are kept.
+const ENTRIES: usize = 200;
 
 /// The compile cache of one server.
 pub(crate) struct Cache {
@@ -69,7 +71,20 @@ impl Cache {
         file.write_all(self.mac(name, &content).as_bytes())?;
         file.write_all(&content)?;
         drop(file);
-        fs::rename(&temporary, &path)
+        fs::rename(&temporary, &path)?;
+        self.prune()
+    }
+
+    /// The oldest entries go: what they hold can be compiled again.
+    fn prune(&self) -> std::io::Result<()> {
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(&self.dir)? {
+            let entry = entry?;
+            entries.push((entry.metadata()?.modified()?, entry.path()));
+        }
+        entries.sort();
+        let surplus = entries.len().saturating_sub(ENTRIES);
+        entries.drain(..surplus).try_for_each(|(_, path)| fs::remove_file(path))
     }
 
     fn path(&self, name: &str) -> PathBuf {

@@ -2,17 +2,38 @@
 //! shared by all instances, so that a rate limit means what it says.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 /// A window is kept in so many parts; a count is exact to one part of its window.
 const PARTS: usize = 16;
-/// Keys in all. Plugins form keys from user input: beyond this the idle ones go first.
+/// Keys in all. Plugins form keys from user input.
 const KEYS: usize = 200_000;
 const KEY_BYTES: usize = 256;
 
+/// Looking for idle keys takes long: not more often than this.
+const SWEEP_MS: u64 = 1_000;
+
 #[derive(Default)]
 pub(crate) struct Counters {
-    windows: Mutex<HashMap<(String, u32), Window>>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    windows: HashMap<(String, u32), Window>,
+    swept_ms: u64,
+}
+
+impl Inner {
+    /// Whether a new key finds a place. Keys in use are never forgotten for new ones: that would let
+    /// a flood of new keys lift the limits of old ones.
+    fn room(&mut self, now_ms: u64) -> bool {
+        if self.windows.len() >= KEYS && now_ms >= self.swept_ms + SWEEP_MS {
+            self.swept_ms = now_ms;
+            self.windows.retain(|(_, window), counter| counter.newest + PARTS as u64 > now_ms / part_ms(*window));
+        }
+        self.windows.len() < KEYS
+    }
 }
 
 struct Window {
@@ -36,23 +57,19 @@ impl Window {
 }
 
 impl Counters {
-    /// Adds to a plugin's counter and returns its sum over the window. A key too long is not
-    /// counted.
+    /// Adds to a plugin's counter and returns its sum over the window. A key too long or too many is
+    /// not kept.
     pub(crate) fn add(&self, plugin: &str, key: &str, amount: u32, window_ms: u32, now_ms: u64) -> u64 {
         if key.len() > KEY_BYTES || window_ms == 0 {
-            return 0;
+            return u64::from(amount);
         }
         let part = now_ms / part_ms(window_ms);
-        let mut windows = self.windows.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if windows.len() >= KEYS {
-            windows.retain(|(_, window), counter| counter.newest + PARTS as u64 > now_ms / part_ms(*window));
-            if windows.len() >= KEYS {
-                windows.clear();
-            }
+        let key = (format!("{plugin}\0{key}"), window_ms);
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        if !inner.windows.contains_key(&key) && !inner.room(now_ms) {
+            return u64::from(amount);
         }
-        let window = windows
-            .entry((format!("{plugin}\0{key}"), window_ms))
-            .or_insert_with(|| Window { newest: part, parts: [0; PARTS] });
+        let window = inner.windows.entry(key).or_insert_with(|| Window { newest: part, parts: [0; PARTS] });
         window.advance(part);
         let slot = &mut window.parts[(part % PARTS as u64) as usize];
         *slot = slot.saturating_add(u64::from(amount));
@@ -65,8 +82,8 @@ impl Counters {
             return 0;
         }
         let part = now_ms / part_ms(window_ms);
-        let mut windows = self.windows.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        match windows.get_mut(&(format!("{plugin}\0{key}"), window_ms)) {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        match inner.windows.get_mut(&(format!("{plugin}\0{key}"), window_ms)) {
             Some(window) => {
                 window.advance(part);
                 window.sum()
@@ -104,11 +121,15 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_bounded_in_number() {
+    fn keys_are_bounded_and_a_flood_of_new_ones_lifts_no_limit() {
         let counters = Counters::default();
+        counters.add("p", "alice", 7, 60_000, 5_000);
         for i in 0..KEYS + 10 {
             counters.add("p", &i.to_string(), 1, 60_000, 5_000);
         }
-        assert!(counters.windows.lock().is_ok_and(|windows| windows.len() <= KEYS));
+        assert_eq!(counters.sum("p", "alice", 60_000, 5_000), 7);
+        assert_eq!(counters.sum("p", &(KEYS + 9).to_string(), 60_000, 5_000), 0);
+        assert_eq!(counters.add("p", "bob", 1, 60_000, 100_000), 1);
+        assert_eq!(counters.sum("p", "bob", 60_000, 100_000), 1, "idle keys give way");
     }
 }

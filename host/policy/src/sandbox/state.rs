@@ -136,6 +136,7 @@ impl State {
     pub(crate) fn refill(&mut self, started: Instant) {
         let limits = &self.host.limits;
         self.budget.started = started;
+        self.budget.time = Duration::from_millis(u64::from(limits.time_ms));
         self.budget.cpu_base = None;
         self.budget.host_calls = limits.host_calls;
         self.budget.log_lines = limits.log_lines;
