@@ -1,6 +1,10 @@
 //! The engine, redb: one file, one B-tree, keys that begin with the table's number. Nothing of redb leaves this crate.
 
-use std::{io, ops::Bound, path::Path};
+use std::{
+    fs, io,
+    ops::Bound,
+    path::{Path, PathBuf},
+};
 
 use redb::{AccessGuard, Database, DatabaseError, Range, ReadableTable, StorageError, TableDefinition};
 
@@ -31,14 +35,41 @@ impl<T: ReadableTable<Bytes, Bytes>> Base for T {
 
 /// Opens or makes the database file. `check` verifies every page's checksum first: ordinary reads do not.
 pub(crate) fn open(path: &Path, cache_bytes: usize, check: bool) -> Result<Database, StoreError> {
+    if !path.exists() {
+        make(path)?;
+    }
+    // A second name of the same file, or what another process at its first start is done with too.
+    let _ = fs::remove_file(aside(path));
     redb::Builder::new()
         .set_cache_size(cache_bytes)
         .set_check_integrity_on_open(check)
         .set_repair_callback(|session| {
             tracing::info!(progress = session.progress(), "repairing the database after an unclean stop");
         })
-        .create(path)
+        .open(path)
         .map_err(|error| open_error(path, error))
+}
+
+/// The engine refuses a file whose making was cut short, so it is made aside and linked into place: a database under its
+/// own name is a whole one, and one that another process made meanwhile is not replaced.
+fn make(path: &Path) -> Result<(), StoreError> {
+    let aside = aside(path);
+    let made = match Database::create(&aside).map_err(|error| open_error(&aside, error)) {
+        Err(StoreError::Corrupt { .. }) => {
+            fs::remove_file(&aside).map_err(StoreError::io("remove the half-made", &aside))?;
+            Database::create(&aside).map_err(|error| open_error(&aside, error))
+        }
+        made => made,
+    };
+    drop(made?);
+    match fs::hard_link(&aside, path) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(StoreError::io("make", path)(e)),
+        _ => Ok(()),
+    }
+}
+
+fn aside(path: &Path) -> PathBuf {
+    path.with_extension("redb.new")
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "the engine's list of errors is open")]

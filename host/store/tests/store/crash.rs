@@ -3,7 +3,7 @@
 use std::{
     env, fs,
     io::{BufRead, BufReader, Write},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -57,14 +57,18 @@ fn child() {
     writers.into_iter().for_each(|w| w.join().unwrap());
 }
 
-fn run_and_kill(place: &Place, after: Duration) -> Vec<u64> {
-    let mut child = Command::new(env::current_exe().unwrap())
+fn spawn(place: &Place) -> Child {
+    Command::new(env::current_exe().unwrap())
         .args(["--ignored", "--exact", "crash::child", "--nocapture", "--test-threads", "1"])
         .env(CHILD, place.root.path())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
-        .unwrap();
+        .unwrap()
+}
+
+fn run_and_kill(place: &Place, after: Duration) -> Vec<u64> {
+    let mut child = spawn(place);
     let output = BufReader::new(child.stdout.take().unwrap());
     let reader = thread::spawn(move || {
         let lines = output.lines().map_while(Result::ok);
@@ -105,6 +109,34 @@ fn a_killed_process_loses_no_answered_rule_and_its_log_has_no_gap() {
         }
     }
     assert!(!answered.is_empty());
+}
+
+#[test]
+fn a_process_killed_in_its_first_start_starts_again() {
+    for round in 0..24_u32 {
+        let place = Place::new();
+        let mut child = spawn(&place);
+        let begun = Instant::now();
+        let made = || fs::read_dir(place.data()).is_ok_and(|files| files.count() > 0);
+        while !made() && begun.elapsed() < Duration::from_secs(10) {
+            thread::yield_now();
+        }
+        thread::sleep(Duration::from_micros(150) * round);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        place.open();
+    }
+}
+
+#[test]
+fn a_database_file_that_was_half_made_is_made_anew_and_one_in_use_is_never_replaced() {
+    let place = Place::new();
+    fs::create_dir_all(place.data()).unwrap();
+    fs::write(place.data().join("store.redb.new"), [0; 8192]).unwrap();
+    place.open().close();
+    assert!(!place.data().join("store.redb.new").exists());
+    fs::write(place.data().join("store.redb"), [0; 8192]).unwrap();
+    assert!(matches!(Store::open(&place.options()), Err(StoreError::Corrupt { .. })));
 }
 
 /// A store with ten exported records and 300 pending ones in rows of their own; the folder as it is then and as it is
