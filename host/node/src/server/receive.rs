@@ -91,12 +91,13 @@ impl Server {
 
     /// R12 and duplicates, before policy.
     async fn look(&self, peer: &ServerId, info: &MessageInfo) -> Result<Look, Error> {
-        // The right to speak may hang on whether a serverId that the ID names is registered: ask that first.
-        let home = self.store.read(|view| speaker::home_of(view, &self.id, &info.send_id))?;
-        if let Home::Ask(named) = home
-            && named != *peer
-        {
-            self.addresses.settle(&named).await;
+        // The right to speak may hang on whether a serverId that the ID names is registered: ask that first. What the
+        // peer says of its own users needs no asking.
+        if !info.send_id.home_hint().is_some_and(|hint| peer.is(hint)) {
+            let home = self.store.read(|view| speaker::home_of(view, &self.id, &info.send_id))?;
+            if let Home::Ask(named) = home {
+                self.addresses.settle(&named).await;
+            }
         }
         let view = self.store.view()?;
         let _claim = speaker::may_speak(&view, &self.id, peer, &info.send_id, "messageInfo.sendID")?;

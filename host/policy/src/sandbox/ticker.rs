@@ -73,7 +73,8 @@ impl Ticker {
         }
         let reign = self.reign.fetch_add(1, Ordering::Relaxed) + 1;
         match self.clone().spawn(reign) {
-            Ok(()) => tracing::error!("the clock of the policy time limits had stopped; started anew"),
+            // A machine so busy that a thread waits for half a second is no fault of ours.
+            Ok(()) => tracing::warn!("the clock of the policy time limits had stopped; started anew"),
             Err(error) => {
                 tracing::error!(%error, "the clock of the policy time limits has stopped and cannot be started");
             }
