@@ -20,7 +20,8 @@ use crate::tls::ClientTls;
 const STREAM_WINDOW: u32 = 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
 
-type Io = TokioIo<Guarded<TlsStream<TcpStream>, Arc<Link>>>;
+/// Boxed: hyper makes the task of each HTTP/2 call as large as the connection's own, stream included.
+type Io = TokioIo<Box<Guarded<TlsStream<TcpStream>, Arc<Link>>>>;
 
 /// What can be done to a connection, and what befell it.
 #[derive(Default)]
@@ -97,7 +98,7 @@ async fn handshake(to: &PeerAddress, tls: &ClientTls, tcp: TcpStream) -> Result<
 
 async fn http2(to: &PeerAddress, stream: TlsStream<TcpStream>, limits: &PeerLimits) -> Result<Made, SendError> {
     let link = Arc::new(Link::default());
-    let stream = Guarded::new(stream, link.clone());
+    let stream = Box::new(Guarded::new(stream, link.clone()));
     let (sender, connection) = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW)
@@ -113,7 +114,7 @@ async fn http2(to: &PeerAddress, stream: TlsStream<TcpStream>, limits: &PeerLimi
 
 async fn http1(to: &PeerAddress, stream: TlsStream<TcpStream>) -> Result<Made, SendError> {
     let link = Arc::new(Link::default());
-    let stream = Guarded::new(stream, link.clone());
+    let stream = Box::new(Guarded::new(stream, link.clone()));
     let (sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.map_err(|error| SendError::of(to, Step::Handshake, error))?;
     Ok(Made::Http1(sender, Box::pin(connection), link))
