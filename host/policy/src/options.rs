@@ -24,7 +24,7 @@ pub struct TrustedKey {
     pub key: [u8; 32],
 }
 
-/// How to open a [`Policy`].
+/// How to open a [`crate::Policy`].
 pub struct PolicyOptions {
     /// Kept generations and the compile cache; made if missing.
     pub dir: PathBuf,
