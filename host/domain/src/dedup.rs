@@ -100,7 +100,7 @@ pub(crate) fn submitted(
 ) -> Result<Option<(TimeId, u64)>, Error> {
     let Some(row) = reader.get(SUBMITTED, &submitted_key(reader, user, client_msg_id))? else { return Ok(None) };
     let mut cut = Cut::new(&row, "a submission's row");
-    same(cut.array()?, digest, "clientMsgId")?;
+    same(cut.array()?, digest, "clientID")?;
     let record = TimeId(cut.array()?);
     Ok(Some((record, cut.u64()?)))
 }

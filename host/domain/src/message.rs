@@ -108,10 +108,10 @@ pub fn duplicate(reader: &(impl Reader + ?Sized), info: &MessageInfo, digest: &D
 
 fn check_client_id(id: &str) -> Result<(), Error> {
     if id.is_empty() {
-        return Err(Error::field(Code::MissingField, "clientMsgId", "is missing or empty"));
+        return Err(Error::field(Code::MissingField, "clientID", "is missing or empty"));
     }
     if id.len() > dedup::CLIENT_ID_MAX || id.chars().any(char::is_control) {
-        return Err(Error::field(Code::InvalidField, "clientMsgId", "is too long or contains a control character"));
+        return Err(Error::field(Code::InvalidField, "clientID", "is too long or contains a control character"));
     }
     Ok(())
 }

@@ -66,7 +66,7 @@ fn the_same_submission_again_is_answered_the_same_and_changes_nothing() {
 fn a_client_name_used_again_for_something_else_is_1201() {
     let place = Place::north();
     place.send("alice@north", "c1", "carol@south", "hi").unwrap();
-    let expected = (Code::AlreadyExists, Some("clientMsgId".to_owned()));
+    let expected = (Code::AlreadyExists, Some("clientID".to_owned()));
     assert_eq!(refused(place.send("alice@north", "c1", "carol@south", "ho")), expected);
     assert_eq!(refused(place.send("alice@north", "c1", "bob@north", "hi")), expected);
     place.send("bob@north", "c1", "carol@south", "another user's c1 is another name").unwrap();
@@ -96,9 +96,9 @@ fn what_is_refused_leaves_nothing() {
         ("c1", "dave@unasked", Code::NotFound, "recvID"),
         ("c1", "dave@east", Code::WrongState, "recvID"),
         ("c1", "dave@gone", Code::WrongState, "recvID"),
-        ("", "carol@south", Code::MissingField, "clientMsgId"),
-        ("a\nb", "carol@south", Code::InvalidField, "clientMsgId"),
-        (long.as_str(), "carol@south", Code::InvalidField, "clientMsgId"),
+        ("", "carol@south", Code::MissingField, "clientID"),
+        ("a\nb", "carol@south", Code::InvalidField, "clientID"),
+        (long.as_str(), "carol@south", Code::InvalidField, "clientID"),
     ];
     for (client, to, code, field) in cases {
         assert_eq!(refused(place.send("alice@north", client, to, "hi")), (code, Some(field.to_owned())), "{to}");

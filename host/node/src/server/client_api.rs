@@ -185,8 +185,13 @@ pub(crate) async fn body_of(body: Incoming, max: usize) -> Result<Bytes, Problem
 /// A JSON body of ours (not of the standard): serde's words name the field.
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     serde_json::from_slice(bytes).map_err(|error| {
-        let code = if error.is_data() { Code::INVALID_FIELD } else { Code::MALFORMED };
-        Problem::refused(code, format!("the body: {error}"))
+        let words = error.to_string();
+        let code = match error.is_data() {
+            true if words.starts_with("missing field") => Code::MISSING_FIELD,
+            true => Code::INVALID_FIELD,
+            false => Code::MALFORMED,
+        };
+        Problem::refused(code, format!("the body: {words}"))
     })
 }
 
