@@ -2,5 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed unwrap fails the test")]
 
+mod crash;
+mod delivery;
+mod devices;
 mod duplicates;
+mod held;
+mod hostile;
 mod identity;
+mod log_in;
+mod reading;
+mod roles;
+mod swap;

@@ -49,7 +49,7 @@ pub enum Event {
     /// Somebody wrote.
     Message { cursor: u64, from: String, to: String, id: String, text: String },
     /// The user wrote, on some device.
-    Sent { cursor: u64, to: String, id: String, client_id: String, device: String, text: String, state: String },
+    Sent { cursor: u64, to: String, id: String, client_id: String, text: String, state: String },
     /// What became of a message of the user's.
     Receipt { cursor: u64, id: String, state: String, code: i64, msg: String },
 }
@@ -69,7 +69,6 @@ impl Event {
                 to,
                 id,
                 client_id: text(&value["clientID"]),
-                device: text(&value["deviceID"]),
                 text: said,
                 state: text(&value["state"]),
             },
@@ -132,6 +131,12 @@ impl Client {
             refresh_token: text("refreshToken"),
             access_token,
         }
+    }
+
+    /// The same log-in at a server that has other ports now.
+    #[must_use]
+    pub fn at(&self, site: &Site) -> Client {
+        Client { api: site.api().with_token(&self.access_token), ..self.clone() }
     }
 
     /// Writes; the server must take it.

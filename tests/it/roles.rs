@@ -1,0 +1,101 @@
+//! Administrators' powers are apart (三员分立): each route with each role.
+
+use http::Method;
+use isthmus_node::client::Api;
+use isthmus_tests::{Role, World};
+use serde_json::{Value, json};
+
+const SYSTEM: &[Role] = &[Role::System];
+const SECURITY: &[Role] = &[Role::Security];
+const AUDIT: &[Role] = &[Role::Audit];
+const ALL: &[Role] = &Role::ALL;
+
+struct Route(Method, &'static str, Value, &'static [Role]);
+
+/// A role is kept out with 403, or let in to whatever the route says then; nobody else is let in at all.
+async fn check(route: &Route, admin: impl Fn(Role) -> Api, strangers: &[Api]) {
+    let Route(method, path, body, allowed) = route;
+    let body = (*method == Method::POST).then_some(body);
+    for role in Role::ALL {
+        let (status, answer) = admin(role).call(method.clone(), path, body).await.unwrap();
+        if allowed.contains(&role) {
+            assert!(status < 400 && answer["code"] != 1101, "{method} {path} as {role:?}: {status} {answer}");
+        } else {
+            assert_eq!((status, &answer["code"]), (403, &json!(1101)), "{method} {path} as {role:?}: {answer}");
+        }
+    }
+    for stranger in strangers {
+        let (status, answer) = stranger.call(method.clone(), path, body).await.unwrap();
+        assert_eq!((status, &answer["code"]), (401, &json!(1101)), "{method} {path}: {answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_route_of_a_server_takes_the_roles_that_it_names_and_no_other() {
+    let world = World::one().await;
+    let north = world.north();
+    let alice = north.user("alice").await;
+    let bundle = json!({"dir": world.folder("empty"), "why": "a test"});
+    let nobody = "00000000-0000-7000-8000-000000000000";
+    let user = json!({"userID": "x", "password": "short"});
+    let get = |path, roles| Route(Method::GET, path, json!(null), roles);
+    let post = |path, body: &Value, roles| Route(Method::POST, path, body.clone(), roles);
+    let explain = format!("/admin/v1/policy/explain/{nobody}").leak();
+    let release = format!("/admin/v1/held/{nobody}/release").leak();
+    let discard = format!("/admin/v1/held/{nobody}/drop").leak();
+    let routes = [
+        get("/admin/v1/status", ALL),
+        get("/admin/v1/users", SYSTEM),
+        post("/admin/v1/users", &user, SYSTEM),
+        post("/admin/v1/users/nobody/disable", &json!({}), SYSTEM),
+        post("/admin/v1/users/nobody/enable", &json!({}), SYSTEM),
+        get("/admin/v1/outbox", SYSTEM),
+        get("/admin/v1/policy", ALL),
+        get("/admin/v1/policy/history", ALL),
+        post("/admin/v1/policy/check", &bundle, SECURITY),
+        post("/admin/v1/policy/activate", &bundle, SECURITY),
+        post("/admin/v1/policy/rollback", &json!({"why": "a test"}), SECURITY),
+        get(explain, &[Role::Security, Role::Audit]),
+        get("/admin/v1/audit", AUDIT),
+        get("/admin/v1/held", SECURITY),
+        post(release, &json!({}), SECURITY),
+        post(discard, &json!({"reason": "none"}), SECURITY),
+    ];
+    let anonymous = north.admin_anonymous();
+    let strangers = [
+        anonymous.with_token(&alice.access_token),
+        anonymous.with_token("isa_guess"),
+        anonymous.with_token(world.platform().admin_token()),
+        anonymous,
+    ];
+    for route in &routes {
+        check(route, |role| north.admin(role), &strangers).await;
+    }
+    let (status, _) = strangers[3].fetch(Method::GET, "/healthz", None).await.unwrap();
+    assert_eq!(status, 200, "whether it lives is no secret");
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_route_of_a_platform_takes_the_roles_that_it_names_and_no_other() {
+    let world = World::one().await;
+    let application = "/admin/v1/applications/00000000-0000-7000-8000-000000000000";
+    let get = |path| Route(Method::GET, path, json!(null), ALL);
+    let post = |path: String| Route(Method::POST, path.leak(), json!({"reason": "a test"}), SYSTEM);
+    let routes = [
+        get("/admin/v1/status"),
+        get("/admin/v1/applications"),
+        get("/admin/v1/servers"),
+        post(format!("{application}/approve")),
+        post(format!("{application}/reject")),
+        post("/admin/v1/servers/nobody/suspend".to_owned()),
+        post("/admin/v1/servers/nobody/resume".to_owned()),
+        post("/admin/v1/servers/nobody/deregister".to_owned()),
+    ];
+    let anonymous = Api::new(&world.platform().admin_url(), world.platform().ca_pem()).unwrap();
+    let foreign = anonymous.with_token(&world.north().running().admin_token(Role::System).unwrap());
+    for route in &routes {
+        check(route, |role| world.platform_admin(role), &[anonymous.clone(), foreign.clone()]).await;
+    }
+    world.finish().await;
+}
