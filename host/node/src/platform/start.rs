@@ -26,7 +26,7 @@ pub struct Running {
     admin: SocketAddr,
     admin_token: String,
     ca_pem: PathBuf,
-    store: Store,
+    pub(super) store: Store,
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
 }
