@@ -85,6 +85,8 @@ impl From<ClientError> for CliError {
 
 impl From<AdminTokenError> for CliError {
     fn from(error: AdminTokenError) -> CliError {
-        CliError::Usage(format!("{error}; give a token with --token or ISTHMUS_TOKEN"))
+        CliError::Usage(format!(
+            "{error}; the file is written at the first start, and the token can be given with --token or ISTHMUS_TOKEN"
+        ))
     }
 }

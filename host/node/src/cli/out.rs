@@ -6,6 +6,7 @@ use std::io::Write as _;
 use serde_json::{Value, json};
 
 use super::error::CliError;
+use super::when;
 
 /// Where answers go.
 pub(super) struct Out {
@@ -72,10 +73,14 @@ pub(super) fn plain(value: &Value) -> String {
         Value::String(text) if text.is_empty() => "-".to_owned(),
         // Control characters of somebody else's text must not reach a terminal.
         Value::String(text) => text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect(),
+        Value::Array(items) if items.is_empty() => "-".to_owned(),
         Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
         Value::Bool(_) | Value::Number(_) | Value::Object(_) => value.to_string(),
     }
 }
+
+/// Milliseconds that are a moment (from 2001 on) and no duration.
+const SURELY_A_TIME: u64 = 1_000_000_000_000;
 
 /// An object's members, one a line, indented by depth; lists of objects as numbered blocks.
 pub(super) fn outline(value: &Value) -> String {
@@ -104,8 +109,10 @@ fn outline_into(text: &mut String, value: &Value, depth: usize) {
                     outline_into(text, item, depth + 2);
                 }
             }
-            _ => {
-                let _ = writeln!(text, "{:indent$}{name}: {}", "", plain(value));
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+                let time = value.as_u64().filter(|_| name.ends_with("_ms") || name.ends_with("Ms"));
+                let shown = time.filter(|ms| *ms >= SURELY_A_TIME).map_or_else(|| plain(value), when::show);
+                let _ = writeln!(text, "{:indent$}{name}: {shown}", "");
             }
         }
     }
@@ -130,7 +137,9 @@ mod tests {
 
     #[test]
     fn an_outline_leaves_the_envelope_out() {
-        let text = outline(&json!({"code": 0, "msg": "success", "a": {"code": 7}, "l": [{"x": 1}], "e": []}));
-        assert_eq!(text, "a:\n  code: 7\ne: \nl:\n  1.\n    x: 1\n");
+        let text = outline(&json!({"code": 0, "msg": "success", "a": {"code": 7}, "l": [{"x": 1}], "e": [],
+            "at_ms": 1_777_638_600_000_u64, "wait_ms": 5}));
+        let expected = "a:\n  code: 7\nat_ms: 2026-05-01T12:30:00Z\ne: -\nl:\n  1.\n    x: 1\nwait_ms: 5\n";
+        assert_eq!(text, expected);
     }
 }

@@ -100,9 +100,8 @@ fn absolute(dir: &Path) -> Result<String, CliError> {
 
 fn check(dir: &Path, target: &Target, out: &Out) -> Result<(), CliError> {
     let checked = target.post(Role::Security, "/admin/v1/policy/check", &json!({"dir": absolute(dir)?}));
-    let answer = checked.map_err(|error| match error {
-        CliError::Refused { words, .. } => CliError::BundleBroken(words),
-        other => other,
+    let answer = checked.map_err(|error| {
+        if let CliError::Refused { words, .. } = error { CliError::BundleBroken(words) } else { error }
     })?;
     out.answer(&answer, |a| format!("the bundle is good\n{}", outline(a)));
     Ok(())

@@ -19,15 +19,12 @@ impl Known {
     pub(super) fn of(defaults: &Dict) -> Known {
         let mut known = Known { keys: BTreeMap::new(), sections: Vec::new() };
         for (name, value) in defaults {
-            match value {
-                Value::Dict(_, section) => {
-                    known.sections.push(name.clone());
-                    let keys = section.iter();
-                    known.keys.extend(keys.map(|(key, v)| (format!("{name}.{key}"), v.clone())));
-                }
-                plain => {
-                    known.keys.insert(name.clone(), plain.clone());
-                }
+            if let Value::Dict(_, section) = value {
+                known.sections.push(name.clone());
+                let keys = section.iter();
+                known.keys.extend(keys.map(|(key, v)| (format!("{name}.{key}"), v.clone())));
+            } else {
+                known.keys.insert(name.clone(), value.clone());
             }
         }
         known
@@ -50,24 +47,21 @@ impl Known {
     /// Notes every key that is unknown and every value of another type than its default.
     pub(super) fn check(&self, values: &Dict, source: &str, problems: &mut Vec<Problem>) {
         for (name, value) in values {
-            match value {
-                Value::Dict(_, section) if self.sections.contains(name) => {
-                    for (key, value) in section {
-                        self.check_one(format!("{name}.{key}"), value, source, problems);
-                    }
-                }
-                _ if self.sections.contains(name) => problems.push(Problem {
+            let section = if let Value::Dict(_, section) = value { Some(section) } else { None };
+            match (section, self.sections.contains(name)) {
+                (Some(section), true) => section
+                    .iter()
+                    .for_each(|(key, value)| self.check_one(format!("{name}.{key}"), value, source, problems)),
+                (None, true) => problems.push(Problem {
                     key: name.clone(),
                     source: source.to_owned(),
                     what: format!("is {}, but it is a section", shown(value)),
                     remedy: format!("write `[{name}]` and keys below it"),
                 }),
-                Value::Dict(_, section) if !self.contains(name) && !section.is_empty() => {
-                    for key in section.keys() {
-                        problems.push(self.unknown(format!("{name}.{key}"), source));
-                    }
+                (Some(section), false) if !self.contains(name) && !section.is_empty() => {
+                    problems.extend(section.keys().map(|key| self.unknown(format!("{name}.{key}"), source)));
                 }
-                value => self.check_one(name.clone(), value, source, problems),
+                (_, false) => self.check_one(name.clone(), value, source, problems),
             }
         }
     }

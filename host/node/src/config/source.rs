@@ -36,6 +36,7 @@ impl Sources {
 
     /// One value on the highest layer.
     #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "callers pass literals and what they just made")]
     pub fn set(mut self, key: &str, value: impl ToString) -> Sources {
         self.flags.push((key.to_owned(), value.to_string()));
         self
@@ -92,7 +93,7 @@ impl Layers {
     /// The raw configuration.
     pub(super) fn extract<T: DeserializeOwned>(&self) -> Result<T, ConfigError> {
         self.figment.extract().map_err(|error| {
-            let problems = error.into_iter().map(of_figment).collect();
+            let problems = error.into_iter().map(|error| of_figment(&error)).collect();
             ConfigError { problems }
         })
     }
@@ -111,7 +112,7 @@ impl Layers {
     }
 }
 
-fn of_figment(error: figment::Error) -> Problem {
+fn of_figment(error: &figment::Error) -> Problem {
     let source = error.metadata.as_ref().map_or("not set", |found| found.name.as_ref());
     Problem {
         key: error.path.join("."),

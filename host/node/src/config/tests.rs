@@ -18,8 +18,8 @@ fn problem(result: Result<ServerConfig, ConfigError>) -> String {
     result.map(|_| ()).unwrap_err().to_string()
 }
 
-fn check(sources: Sources, parts: &[&str]) {
-    let text = problem(ServerConfig::load(&sources));
+fn check(sources: &Sources, parts: &[&str]) {
+    let text = problem(ServerConfig::load(sources));
     for part in parts {
         assert!(text.contains(part), "`{part}` is not in: {text}");
     }
@@ -56,11 +56,11 @@ fn flags_stand_above_the_environment_and_that_above_the_file() {
 #[test]
 fn an_unknown_key_is_refused_naming_the_nearest_known_one_and_its_file() {
     let (_dir, sources) = file("[stroe]\nqueue = 1\n");
-    check(sources, &["`stroe.queue`", "server.toml", "did you mean `store.queue`?"]);
+    check(&sources, &["`stroe.queue`", "server.toml", "did you mean `store.queue`?"]);
     let (_dir, sources) = file("[limits]\nfoo = 1\n");
-    check(sources, &["`limits.foo`", "max_body_kib"]);
+    check(&sources, &["`limits.foo`", "max_body_kib"]);
     let (_dir, sources) = file("data_dri = \"x\"\n");
-    check(sources, &["did you mean `data_dir`?"]);
+    check(&sources, &["did you mean `data_dir`?"]);
 }
 
 #[test]
@@ -70,26 +70,26 @@ fn an_unknown_variable_is_refused_and_one_of_an_orchestrator_left_alone() {
         sources.environment.push((name.to_owned(), "7".to_owned()));
         sources
     };
-    check(variable("ISTHMUS_STORE__QUEU"), &["ISTHMUS_STORE__QUEU", "`store.queue`"]);
-    check(variable("ISTHMUS_DATADIR"), &["did you mean `data_dir`?"]);
+    check(&variable("ISTHMUS_STORE__QUEU"), &["ISTHMUS_STORE__QUEU", "`store.queue`"]);
+    check(&variable("ISTHMUS_DATADIR"), &["did you mean `data_dir`?"]);
     assert!(ServerConfig::load(&variable("ISTHMUS_SERVICE_HOST")).is_ok());
 }
 
 #[test]
 fn a_wrong_type_names_key_value_source_and_remedy() {
     let (_dir, sources) = file("[store]\nqueue = \"many\"\n");
-    check(sources, &["`store.queue`", "server.toml", "\"many\"", "a whole number", "= 4096"]);
-    check(complete().set("store.queue", "-3"), &["-3", "flag --set store.queue=-3"]);
-    check(complete().set("tls.allow_tls12", "maybe"), &["true or false"]);
-    check(complete().set("log.format", "xml"), &["`log.format`", "xml"]);
+    check(&sources, &["`store.queue`", "server.toml", "\"many\"", "a whole number", "= 4096"]);
+    check(&complete().set("store.queue", "-3"), &["-3", "flag --set store.queue=-3"]);
+    check(&complete().set("tls.allow_tls12", "maybe"), &["true or false"]);
+    check(&complete().set("log.format", "xml"), &["`log.format`", "xml"]);
     let (_dir, sources) = file("store = 3\n");
-    check(sources, &["`store`", "it is a section", "[store]"]);
+    check(&sources, &["`store`", "it is a section", "[store]"]);
 }
 
 #[test]
 fn all_problems_are_told_at_once() {
     check(
-        Sources::default().set("audit.retention_days", 30).set("listen.client", "8443"),
+        &Sources::default().set("audit.retention_days", 30).set("listen.client", "8443"),
         &["`server.id`", "`platform.url`", "`data_dir`", "183 or more", "`listen.client`"],
     );
 }
@@ -104,7 +104,7 @@ fn a_mobile_number_keeps_its_zeros_and_a_list_needs_no_brackets() {
 
 #[test]
 fn keys_inside_the_data_folder_are_refused() {
-    check(complete().set("keyring", "/srv/north/keys"), &["`keyring`", "outside of data_dir"]);
+    check(&complete().set("keyring", "/srv/north/keys"), &["`keyring`", "outside of data_dir"]);
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn relative_paths_count_from_the_folder_of_their_file() {
 #[test]
 fn a_missing_file_and_broken_toml_say_so() {
     let missing = Sources { file: Some("/nowhere/server.toml".into()), ..complete() };
-    check(missing, &["/nowhere/server.toml", "--config"]);
+    check(&missing, &["/nowhere/server.toml", "--config"]);
     let (_dir, sources) = file("[store\n");
-    check(sources, &["server.toml", "not TOML", "line 1"]);
+    check(&sources, &["server.toml", "not TOML", "line 1"]);
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::{Method, Request};
 use hyper::body::Incoming;
+use isthmus_domain::registry::Change;
 use isthmus_wire::code::Transport;
 use serde::Deserialize;
 
@@ -24,10 +25,9 @@ pub(super) enum Endpoint {
     Approve,
     Reject,
     Servers,
-    Suspend,
-    Resume,
-    Deregister,
+    Standing(Change),
     Status,
+    Audit,
 }
 
 /// The table of contents.
@@ -40,10 +40,11 @@ pub(super) fn table() -> Result<Table<Endpoint>, matchit::InsertError> {
         (Method::POST, "/admin/v1/applications/{id}/approve", Endpoint::Approve),
         (Method::POST, "/admin/v1/applications/{id}/reject", Endpoint::Reject),
         (Method::GET, "/admin/v1/servers", Endpoint::Servers),
-        (Method::POST, "/admin/v1/servers/{id}/suspend", Endpoint::Suspend),
-        (Method::POST, "/admin/v1/servers/{id}/resume", Endpoint::Resume),
-        (Method::POST, "/admin/v1/servers/{id}/deregister", Endpoint::Deregister),
+        (Method::POST, "/admin/v1/servers/{id}/suspend", Endpoint::Standing(Change::Suspend)),
+        (Method::POST, "/admin/v1/servers/{id}/resume", Endpoint::Standing(Change::Resume)),
+        (Method::POST, "/admin/v1/servers/{id}/deregister", Endpoint::Standing(Change::Deregister)),
         (Method::GET, "/admin/v1/status", Endpoint::Status),
+        (Method::GET, "/admin/v1/audit", Endpoint::Audit),
     ])
 }
 
@@ -56,10 +57,11 @@ fn name(endpoint: Endpoint) -> &'static str {
         Endpoint::Approve => "admin.approve",
         Endpoint::Reject => "admin.reject",
         Endpoint::Servers => "admin.servers",
-        Endpoint::Suspend => "admin.suspend",
-        Endpoint::Resume => "admin.resume",
-        Endpoint::Deregister => "admin.deregister",
+        Endpoint::Standing(Change::Suspend) => "admin.suspend",
+        Endpoint::Standing(Change::Resume) => "admin.resume",
+        Endpoint::Standing(Change::Deregister) => "admin.deregister",
         Endpoint::Status => "admin.status",
+        Endpoint::Audit => "admin.audit",
     }
 }
 
@@ -68,9 +70,8 @@ fn roles(endpoint: Endpoint) -> Option<&'static [Role]> {
     match endpoint {
         Endpoint::Healthy | Endpoint::Ready | Endpoint::Metrics => None,
         Endpoint::Applications | Endpoint::Servers | Endpoint::Status => Some(&Role::ALL),
-        Endpoint::Approve | Endpoint::Reject | Endpoint::Suspend | Endpoint::Resume | Endpoint::Deregister => {
-            Some(&[Role::System])
-        }
+        Endpoint::Approve | Endpoint::Reject | Endpoint::Standing(_) => Some(&[Role::System]),
+        Endpoint::Audit => Some(&[Role::Audit]),
     }
 }
 
@@ -123,21 +124,15 @@ async fn dispatch(visit: &Visit<'_>, endpoint: Endpoint, target: &str, request: 
         Endpoint::Applications => answer(visit.applications(request.uri().query().unwrap_or_default()), id),
         Endpoint::Servers => answer(visit.servers(), id),
         Endpoint::Status => answer(visit.status(), id),
+        Endpoint::Audit => answer(visit.audit(request.uri().query().unwrap_or_default()).await, id),
         Endpoint::Approve => answer(visit.approve(target).await, id),
         Endpoint::Reject => match read_own::<Why>(request, limits).await {
             Ok(why) => answer(visit.reject(target, why).await, id),
             Err(problem) => refuse(&problem, id),
         },
-        Endpoint::Suspend | Endpoint::Resume | Endpoint::Deregister => {
-            let change = match endpoint {
-                Endpoint::Suspend => isthmus_domain::registry::Change::Suspend,
-                Endpoint::Resume => isthmus_domain::registry::Change::Resume,
-                _ => isthmus_domain::registry::Change::Deregister,
-            };
-            match read_own::<Why>(request, limits).await {
-                Ok(why) => answer(visit.change(target, change, why).await, id),
-                Err(problem) => refuse(&problem, id),
-            }
-        }
+        Endpoint::Standing(change) => match read_own::<Why>(request, limits).await {
+            Ok(why) => answer(visit.change(target, change, why).await, id),
+            Err(problem) => refuse(&problem, id),
+        },
     }
 }

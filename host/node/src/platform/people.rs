@@ -12,7 +12,11 @@ use super::api::certify;
 use super::{State, record};
 use crate::admin_token::Role;
 use crate::reply::{Problem, Reply, json as json_reply};
+use crate::server::audit_search::{Filter, matching};
 use crate::{request, telemetry};
+
+/// Records in one answer.
+const ROWS_MAX: usize = 1000;
 
 /// One request of an administrator.
 pub(super) struct Visit<'a> {
@@ -141,8 +145,19 @@ impl Visit<'_> {
     }
 
     pub(super) fn servers(&self) -> Result<Value, Problem> {
-        let all = self.state.store.read(|view| registry::all(view))?;
+        let all = self.state.store.read(registry::all)?;
         Ok(json!({"servers": all.iter().map(registration).collect::<Vec<_>>()}))
+    }
+
+    /// Records of the platform's own log, the newest first; the same conditions as on a server.
+    pub(super) async fn audit(&self, query: &str) -> Result<Value, Problem> {
+        let filter = Filter::parse(query)?;
+        let limit =
+            request::number(query, "limit")?.map_or(100, |n| usize::try_from(n).unwrap_or(ROWS_MAX)).min(ROWS_MAX);
+        let store = self.state.store.clone();
+        let found = tokio::task::spawn_blocking(move || matching(&store, &filter, limit, |_| true)).await;
+        let records = found.map_err(Problem::fault)??;
+        Ok(json!({"records": records, "size": self.state.store.stats().audit_size}))
     }
 
     pub(super) fn status(&self) -> Result<Value, Problem> {

@@ -145,10 +145,14 @@ async fn addresses_are_told_to_registered_servers_in_their_own_name_only() {
     assert_eq!((status, &answer["code"]), (200, &json!(1104)), "R12");
     let (_, answer) = north.post(NODES, &json!({"ownerID": "north", "nodeIDs": ["nobody"]})).await;
     assert_eq!((&answer["code"], &answer["serverInfos"]), (&json!(0), &json!([])));
-    let records = ground.running.store.audit_records(0, 100).unwrap();
-    let text = |r: &isthmus_store::audit::Numbered| String::from_utf8_lossy(r.record.as_deref().unwrap()).into_owned();
-    let spoof = records.iter().map(text).find(|t| t.contains("1104")).unwrap();
-    assert!(spoof.contains(r#""actor":"north""#) && spoof.contains("denied"), "{spoof}");
+    let audit = ground.admin(Role::Audit);
+    let found = audit.get("/admin/v1/audit?operation=address.query&user=north&outcome=denied").await.unwrap();
+    assert_eq!(
+        (&found["records"][0]["code"], &found["records"][0]["peer"]),
+        (&json!(1104), &json!("north")),
+        "{found}"
+    );
+    assert_eq!(refused(ground.admin(Role::System).get("/admin/v1/audit").await), (403, 1101), "roles are kept apart");
     ground.audit_is_whole().await;
 }
 

@@ -3,7 +3,7 @@
 mod accounts;
 mod addresses;
 mod admin;
-mod audit_search;
+pub(crate) mod audit_search;
 mod client_api;
 mod enroll;
 mod figures;
