@@ -112,11 +112,10 @@ impl Event {
 impl Client {
     /// # Errors
     /// As the server answers.
-    pub async fn log_in(site: &Site, local: &str) -> Result<Client, ClientError> {
+    pub async fn log_in(api: &Api, local: &str) -> Result<Client, ClientError> {
         let body = json!({"userID": local, "password": password_of(local), "deviceName": "test"});
-        let api = site.api();
         let answer = api.post("/client/v1/login", &body).await?;
-        Ok(Client::of(&api, &answer))
+        Ok(Client::of(api, &answer))
     }
 
     /// From the answer of a log-in or a refresh.
@@ -161,6 +160,19 @@ impl Client {
             Err(ClientError::Refused { code, msg, .. }) => Err(Refused { code, msg }),
             Err(error) => panic!("no answer: {error}"),
         }
+    }
+
+    /// Writes again and again under one name until there is an answer, as a client does whose server is away.
+    pub async fn insist(&self, to: &str, text: &str) -> Result<Sent, Refused> {
+        let body = json!({"clientID": fresh_id(), "recvID": to, "text": text});
+        crate::until(&format!("an answer to {text}"), async || {
+            match self.api.post("/client/v1/messages", &body).await {
+                Ok(answer) => Some(Ok(sent(&answer))),
+                Err(ClientError::Refused { status, code, msg }) if status < 500 => Some(Err(Refused { code, msg })),
+                Err(_) => None,
+            }
+        })
+        .await
     }
 
     /// Everything in the inbox after a cursor.

@@ -82,7 +82,7 @@ impl Site {
 
     /// Logs a user in on one more device.
     pub async fn log_in(&self, local: &str) -> Client {
-        Client::log_in(self, local).await.unwrap()
+        Client::log_in(&self.api(), local).await.unwrap()
     }
 
     /// Activates a bundle; answers the generation.
@@ -98,10 +98,23 @@ impl Site {
         Ok(answer["number"].as_u64().unwrap())
     }
 
-    pub async fn rollback(&self) -> u64 {
-        let body = json!({"why": "a test"});
+    /// Back to a generation.
+    pub async fn rollback(&self, to: u64) -> u64 {
+        let body = json!({"to": to, "why": "a test"});
         let answer = self.admin(Role::Security).post("/admin/v1/policy/rollback", &body).await.unwrap();
         answer["number"].as_u64().unwrap()
+    }
+
+    /// The number of the active generation.
+    pub async fn generation(&self) -> u64 {
+        self.admin(Role::Security).get("/admin/v1/policy").await.unwrap()["generation"].as_u64().unwrap()
+    }
+
+    /// All audit records, read from the files; the server must have stopped.
+    pub fn audit_from_files(&self) -> Vec<Value> {
+        assert!(!self.is_running(), "what is not exported yet would be missing");
+        let records = isthmus_store::audit::records(&self.audit_folder(), &self.config.keyring, 0..u64::MAX, false);
+        records.unwrap().map(|record| serde_json::from_slice(&record.unwrap().record.unwrap()).unwrap()).collect()
     }
 
     /// Audit records that fit a query, the newest first.

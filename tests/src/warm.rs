@@ -31,6 +31,13 @@ pub(crate) async fn start<T>(config: &ServerConfig, start: impl Future<Output = 
     start.await
 }
 
+/// The same for a server that starts elsewhere, if there is anything to copy yet.
+pub(crate) async fn prepare_if_known(config: &ServerConfig) {
+    if let Some(warm) = &*WARM.lock().await {
+        prepare(warm, config);
+    }
+}
+
 fn prepare(warm: &Warm, config: &ServerConfig) {
     if config.data_dir.exists() {
         return;

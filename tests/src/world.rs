@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::peer::Peer;
+use crate::process::Child;
 use crate::site::Site;
 use crate::{quiet, until, warm};
 
@@ -48,7 +49,8 @@ impl Plan {
         let platform = Platform::start(platform_config(dir.path())).await.unwrap();
         let mut world = World { sites: Vec::new(), platform: Some(platform), dir, faults, finished: false };
         for (id, settings) in self.servers {
-            let config = world.server_config(&id, &settings);
+            let sources = world.server_sources(&id, &settings);
+            let config = ServerConfig::load(&sources).unwrap_or_else(|error| panic!("{error}"));
             let site = world.enrolled(config).await;
             world.sites.push(site);
         }
@@ -161,7 +163,21 @@ impl World {
         self.platform_admin(Role::System).post(&path, &json!({"reason": "a test"})).await.unwrap();
     }
 
-    fn server_config(&self, id: &str, settings: &[(String, String)]) -> ServerConfig {
+    /// A server as a child process, on ports that it keeps. It is no part of [`World::finish`].
+    pub async fn child(&self, id: &str) -> Child {
+        let keep = |name: &str| (name.to_owned(), format!("127.0.0.1:{}", free_port()));
+        let settings = [keep("listen.client"), keep("listen.admin")];
+        let child = Child::spawn(self.server_sources(id, &settings)).await;
+        let what = format!("{id} is ready");
+        let ready = until(&what, async || child.ready().await.then_some(()));
+        tokio::select! {
+            () = ready => {}
+            () = self.approve() => unreachable!("approves for ever"),
+        }
+        child
+    }
+
+    fn server_sources(&self, id: &str, settings: &[(String, String)]) -> Sources {
         let address = format!("127.0.0.1:{}", free_port());
         let base = Sources::default()
             .set("data_dir", self.dir.path().join(id).join("data").display())
@@ -181,8 +197,9 @@ impl World {
             .set("delivery.backoff_max_ms", 200)
             .set("limits.grace_ms", 2000)
             .set("policy.allow_unsigned", true);
-        let sources = settings.iter().fold(base, |sources, (key, value)| sources.set(key, value));
-        ServerConfig::load(&sources).unwrap_or_else(|error| panic!("{error}"))
+        let asked = |key: &str| settings.iter().any(|(asked, _)| asked == key);
+        let kept = base.flags.into_iter().filter(|(key, _)| !asked(key));
+        Sources { flags: kept.chain(settings.iter().cloned()).collect(), ..Sources::default() }
     }
 
     /// Starts a server, and approves its application as the platform's administrator would.

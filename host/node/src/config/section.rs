@@ -55,6 +55,8 @@ pub struct StoreTuning {
     pub queue: usize,
     /// Rules that share one commit.
     pub max_batch: usize,
+    /// Microseconds that a batch waits for company under load, so that more rules share a commit.
+    pub gather_us: u64,
     /// Verify all pages when opening.
     pub check_integrity: bool,
 }

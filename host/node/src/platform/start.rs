@@ -26,7 +26,7 @@ pub struct Running {
     admin: SocketAddr,
     admin_token: String,
     ca_pem: PathBuf,
-    pub(super) store: Store,
+    store: Store,
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
 }
@@ -95,6 +95,7 @@ impl Opened {
             cache_bytes: tuning.cache_mib << 20,
             queue: tuning.queue,
             max_batch: tuning.max_batch,
+            gather: std::time::Duration::from_micros(tuning.gather_us),
             check_integrity: tuning.check_integrity,
             ..Options::new(&config.data_dir, &config.keyring, "platform", &origin)
         })?;

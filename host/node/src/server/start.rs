@@ -260,6 +260,7 @@ fn store_options(config: &ServerConfig) -> Options {
     options.cache_bytes = tuning.cache_mib << 20;
     options.queue = tuning.queue;
     options.max_batch = tuning.max_batch;
+    options.gather = Duration::from_micros(tuning.gather_us);
     options.check_integrity = tuning.check_integrity;
     options
 }
