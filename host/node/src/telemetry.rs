@@ -1,7 +1,7 @@
 //! What the process tells its operator: a log on standard error, figures for Prometheus, and the number of faults.
 //!
-//! A *fault* is an event of level ERROR: something of ours went wrong. Whatever a peer or client did wrong is logged lower, so
-//! that "no fault" is a statement that tests can make.
+//! A *fault* is an event of level ERROR: something of ours went wrong. Whatever a peer or client did wrong is logged lower, and
+//! what an operator's plugin calls an error is the plugin's word, so that "no fault" is a statement that tests can make.
 
 use std::io::IsTerminal;
 use std::sync::OnceLock;
@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing::level_filters::LevelFilter;
-use tracing::{Event, Level, Subscriber};
+use tracing::{Event, Level, Metadata, Subscriber};
+use tracing_subscriber::filter::FilterFn;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -77,13 +78,21 @@ fn subscribe(format: LogFormat, filter: EnvFilter) -> Result<(), TelemetryError>
     };
     tracing_subscriber::registry()
         .with(lines.with_filter(filter))
-        .with(Faults.with_filter(LevelFilter::ERROR))
+        .with(Faults.with_filter(ours()))
         .try_init()
         .map_err(|_| TelemetryError::Taken)
 }
 
 /// Counts faults, whatever the log's own filter lets through.
 struct Faults;
+
+/// Where plugins' own lines go, see `isthmus_policy`.
+const PLUGIN: &str = "isthmus::plugin";
+
+fn ours() -> FilterFn {
+    let ours = |event: &Metadata<'_>| *event.level() == Level::ERROR && event.target() != PLUGIN;
+    FilterFn::new(ours as fn(&Metadata<'_>) -> bool).with_max_level_hint(LevelFilter::ERROR)
+}
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Faults {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
@@ -154,6 +163,7 @@ mod tests {
         init(&log("info")).unwrap();
         let before = faults();
         tracing::warn!("a peer is away");
+        tracing::error!(target: PLUGIN, "a plugin is unhappy");
         assert_eq!(faults(), before);
         tracing::error!("the disk is full");
         assert!(faults() > before);
