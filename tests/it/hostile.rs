@@ -8,7 +8,7 @@ use isthmus_tests::{Client, Role, Site, World, bundle, chat, text_message};
 
 /// With a time limit of 10 ms for each call; the rest is what a crowded machine takes.
 const QUICK: Duration = Duration::from_secs(5);
-const LIMITS: &str = "grants = [\"log\"]\n[plugin.limits]\ntime_ms = 10\n";
+const LIMITS: &str = "grants = [\"log\", \"lists\"]\n[plugin.limits]\ntime_ms = 10\n";
 /// Lets the access hook fail open, so that it is the content hook's failure that shows.
 const ACCESS_OPEN: &str = "[plugin.failure.access]\ninbound = \"open\"\noutbound = \"open\"\ninternal = \"open\"\n";
 
@@ -114,10 +114,11 @@ async fn a_plugin_that_does_not_come_out_of_its_init_is_never_activated() {
     let north = world.north();
     let alice = north.user("alice").await;
     let before = north.generation().await;
-    let folder = bundle::with_hostile(world.folder("init-hangs"), "init-hangs", "grants = []\n");
-    let error = within("the refusal", north.try_activate(&folder)).await.unwrap_err().to_string();
-    assert!(error.contains("init-hangs") && error.contains("policy.toml"), "{error}");
-    assert!(error.contains("init") && error.contains("time"), "the diagnostic says what and why: {error}");
+    let limits = "grants = []\n[plugin.limits]\ninit_ms = 300\n";
+    let folder = bundle::with_hostile(world.folder("init-hangs"), "init-hangs", limits);
+    let error = north.try_activate(&folder).await.unwrap_err().to_string();
+    assert!(error.contains("hostile.wasm: plugin `init-hangs`"), "the diagnostic says whose fault it is: {error}");
+    assert!(error.contains("init_ms") && error.contains("300"), "and which limit ended it: {error}");
     assert_eq!(north.generation().await, before);
     alice.send("alice@north", "unharmed").await;
     world.finish().await;

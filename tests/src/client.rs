@@ -163,16 +163,20 @@ impl Client {
     }
 
     /// Writes again and again under one name until there is an answer, as a client does whose server is away.
+    ///
+    /// # Errors
+    /// The refusal.
     pub async fn insist(&self, to: &str, text: &str) -> Result<Sent, Refused> {
         let body = json!({"clientID": fresh_id(), "recvID": to, "text": text});
-        crate::until(&format!("an answer to {text}"), async || {
+        let began = Instant::now();
+        loop {
             match self.api.post("/client/v1/messages", &body).await {
-                Ok(answer) => Some(Ok(sent(&answer))),
-                Err(ClientError::Refused { status, code, msg }) if status < 500 => Some(Err(Refused { code, msg })),
-                Err(_) => None,
+                Ok(answer) => return Ok(sent(&answer)),
+                Err(ClientError::Refused { status, code, msg }) if status < 500 => return Err(Refused { code, msg }),
+                Err(error) => assert!(began.elapsed() < SOON, "no answer to {text}: {error}"),
             }
-        })
-        .await
+            tokio::time::sleep(crate::process::MOMENT).await;
+        }
     }
 
     /// Everything in the inbox after a cursor.

@@ -9,7 +9,7 @@ use isthmus_node::telemetry;
 pub(crate) fn faults() -> u64 {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        let level = std::env::var("ISTHMUS_TEST_LOG").unwrap_or_else(|_| "error".to_owned());
+        let level = std::env::var("ISTHMUS_TEST_LOG").unwrap_or_else(|_| "error,isthmus::plugin=off".to_owned());
         let tests = std::panic::take_hook();
         telemetry::init(&Log { format: LogFormat::Text, level }).unwrap();
         // A panic on a worker's thread is a fault of the server. One on a test's own thread is a failed assertion, and no reason
