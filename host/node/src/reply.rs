@@ -56,10 +56,10 @@ impl Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Problem {
-        match error {
-            StoreError::Overloaded => Problem::Refused(Refusal::new(Code::OVERLOADED, "overloaded; retry")),
-            other => Problem::fault(other),
+        if matches!(error, StoreError::Overloaded) {
+            return Problem::refused(Code::OVERLOADED, "overloaded; retry");
         }
+        Problem::fault(error)
     }
 }
 

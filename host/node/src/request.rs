@@ -55,10 +55,8 @@ pub fn wrong_method(allowed: &[Method], id: &str) -> Reply {
 pub fn param(query: &str, name: &str) -> Result<Option<String>, Problem> {
     let pairs = isthmus_wire::query::parse(query)?;
     let found = pairs.into_iter().find(|(n, _)| n == name);
-    Ok(found.and_then(|(_, value)| match value {
-        Json::Text(text) if !text.is_empty() => Some(text.into_owned()),
-        _ => None,
-    }))
+    let Some((_, Json::Text(text))) = found else { return Ok(None) };
+    Ok(Some(text.into_owned()).filter(|text| !text.is_empty()))
 }
 
 /// A whole number of the query.

@@ -142,10 +142,8 @@ async fn dispatch(
 }
 
 fn value(body: impl Serialize) -> Result<Value, Problem> {
-    match serde_json::to_value(body).map_err(Problem::fault)? {
-        Value::Null => Ok(json!({})),
-        value => Ok(value),
-    }
+    let value = serde_json::to_value(body).map_err(Problem::fault)?;
+    Ok(if value.is_null() { json!({}) } else { value })
 }
 
 fn me(server: &Server, caller: &Caller) -> Result<Value, Problem> {

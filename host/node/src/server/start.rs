@@ -144,11 +144,7 @@ struct Tls {
     local: watch::Receiver<Arc<rustls::ServerConfig>>,
     peers: watch::Receiver<Arc<ClientTls>>,
     ca: PathBuf,
-    _keep: (
-        watch::Sender<Arc<rustls::ServerConfig>>,
-        watch::Sender<Arc<rustls::ServerConfig>>,
-        watch::Sender<Arc<ClientTls>>,
-    ),
+    _keep: ([watch::Sender<Arc<rustls::ServerConfig>>; 2], watch::Sender<Arc<ClientTls>>),
 }
 
 impl Server {
@@ -167,7 +163,7 @@ impl Server {
         let bound = Bound::bind(&config).await?;
         let tls = Tls::build(&config, &trust, credentials)?;
         let (server, settlements) = open(config, &tls)?;
-        let running = RunningServer::serve(server, bound, tls, settlements)?;
+        let running = RunningServer::serve(&server, bound, tls, settlements)?;
         tracing::info!(
             server = %running.server_id, interconnect = running.interconnect, client = running.client,
             admin = running.admin, "serving"
@@ -203,7 +199,7 @@ impl Tls {
         let (keep_interconnect, interconnect) = watch::channel(interconnect);
         let (keep_local, local) = watch::channel(local);
         let (keep_peers, peers) = watch::channel(peers);
-        let _keep = (keep_interconnect, keep_local, keep_peers);
+        let _keep = ([keep_interconnect, keep_local], keep_peers);
         Ok(Tls { interconnect, local, peers, ca: listener_ca(&config.data_dir), _keep })
     }
 }
@@ -285,7 +281,7 @@ fn policy_options(config: &ServerConfig, store: &Store, addresses: Arc<Addresses
 
 impl RunningServer {
     fn serve(
-        server: Arc<Server>,
+        server: &Arc<Server>,
         bound: Bound,
         tls: Tls,
         settlements: Settlements,
