@@ -34,7 +34,8 @@ async fn what_is_held_on_its_way_out_goes_on_when_released_and_nowhere_when_drop
     assert_eq!(carol.texts_once(3).await, ["harmless", "suspicious 2", "suspicious 0"]);
     let states = until("all receipts", async || {
         let events = alice.inbox(0).await;
-        let last = |id: &str| events.iter().filter_map(|e| e.receipt_for(id)).map(|(state, _)| state.to_owned()).last();
+        let last =
+            |id: &str| events.iter().filter_map(|e| e.receipt_for(id)).next_back().map(|(state, _)| state.to_owned());
         let states: Vec<_> = sent.iter().filter_map(|one| last(&one.id)).collect();
         (states == ["delivered", "dropped", "delivered"]).then_some(states)
     });

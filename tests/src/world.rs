@@ -38,7 +38,7 @@ impl Plan {
 
     /// A configuration key of the server named last.
     #[must_use]
-    pub fn set(mut self, key: &str, value: impl ToString) -> Plan {
+    pub fn set(mut self, key: &str, value: impl std::fmt::Display) -> Plan {
         self.servers.last_mut().unwrap().1.push((key.to_owned(), value.to_string()));
         self
     }
