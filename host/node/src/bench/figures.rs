@@ -174,7 +174,7 @@ impl Report {
         self.phases.iter().for_each(|phase| speed_row(&mut out, phase));
         let _ = writeln!(
             out,
-            "\n{:<12}{:>10}{:>10}{:>10}{:>10}{:>10}   µs of CPU a message (MiB resident)",
+            "\n{:<12}{:>13}{:>13}{:>13}{:>13}{:>13}   µs of CPU a message (MiB resident)",
             "", "servers", "north", "south", "platform", "driver"
         );
         self.phases.iter().for_each(|phase| cost_row(&mut out, phase));
@@ -235,7 +235,7 @@ fn cost_row(out: &mut String, phase: &Phase) {
             Some(rss) => format!("{cpu:.0} ({rss:.0})"),
             None => format!("{cpu:.0}"),
         };
-        let _ = write!(out, "{cell:>10}");
+        let _ = write!(out, "{cell:>13}");
     }
     let _ = writeln!(out);
 }
