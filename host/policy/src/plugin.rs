@@ -196,7 +196,10 @@ impl Plugin {
     }
 
     fn instantiate(&self, started: Instant) -> Result<LiveBox, PluginFault> {
-        let mut store = store(self.sandbox, &self.host, started);
+        self.start_in(store(self.sandbox, &self.host, started))
+    }
+
+    fn start_in(&self, mut store: Store<State>) -> Result<LiveBox, PluginFault> {
         let instance = match self.pre.instantiate(&mut store) {
             Ok(instance) => instance,
             Err(error) => return Err(starting(PluginFault::classify(&error, store.data()))),
@@ -226,11 +229,14 @@ impl Plugin {
         }
     }
 
-    /// Starts instances as calls will, and checks every export's type: callers find them warm.
+    /// Starts instances as calls will, and checks every export's type: callers find them warm. The first start, which
+    /// touches everything for the first time, is still preparation and has its time.
     pub(crate) fn warm(&self, instances: usize) -> Result<(), PluginFault> {
         let mut started = Vec::with_capacity(instances);
         for _ in 0..instances {
-            let mut live = self.instantiate(Instant::now())?;
+            let mut store = store(self.sandbox, &self.host, Instant::now());
+            store.data_mut().prepare();
+            let mut live = self.start_in(store)?;
             self.typed(&mut live.0).map_err(|error| PluginFault::Start(format!("{error:#}")))?;
             started.push(live);
         }
