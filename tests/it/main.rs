@@ -6,6 +6,8 @@ mod crash;
 mod delivery;
 mod devices;
 mod duplicates;
+mod explain;
+mod harness;
 mod held;
 mod hostile;
 mod identity;
