@@ -36,7 +36,7 @@ impl Socket {
                 .map_err(|e| ClientError::Answer(e.to_string()))?;
             request.headers_mut().insert(header::AUTHORIZATION, value);
         }
-        let config = WebSocketConfig::default().read_buffer_size(8 * 1024).write_buffer_size(0);
+        let config = WebSocketConfig::default().read_buffer_size(8 * 1024).write_buffer_size(4 * 1024);
         let (stream, _) =
             tokio_tungstenite::client_async_with_config(request, stream, Some(config)).await.map_err(broken)?;
         Ok(Socket { stream })

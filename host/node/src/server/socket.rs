@@ -75,7 +75,7 @@ pub(crate) async fn serve(server: Arc<Server>, caller: Caller, after: u64, upgra
     let max = server.config.client.max_message_bytes;
     let config = WebSocketConfig::default()
         .read_buffer_size(2 * 1024)
-        .write_buffer_size(0)
+        .write_buffer_size(4 * 1024)
         .max_write_buffer_size(1024 * 1024)
         .max_message_size(Some(max))
         .max_frame_size(Some(max));
