@@ -1,7 +1,5 @@
 //! Redactions: plugins say which field, the host does it, so that the key never leaves it.
 
-use std::collections::HashMap;
-
 use crate::bindings::exports::isthmus::policy::audit_hook::Redaction;
 
 /// Bytes of a keyed hash that are recorded: enough to tell values apart.
@@ -10,19 +8,20 @@ const HASH_BYTES: usize = 16;
 /// What all audit plugins together want done, by field. Where two name the same field the one that
 /// shows less holds: drop, then hash, then mask.
 #[derive(Default)]
-pub(crate) struct Redactions(HashMap<String, Redaction>);
+pub(crate) struct Redactions(Vec<(String, Redaction)>);
 
 impl Redactions {
     pub(crate) fn add(&mut self, field: String, redaction: Redaction) {
-        let kept = self.0.entry(field).or_insert(redaction);
-        if strength(redaction) > strength(*kept) {
-            *kept = redaction;
+        match self.0.iter_mut().find(|(name, _)| *name == field) {
+            Some((_, kept)) if strength(redaction) > strength(*kept) => *kept = redaction,
+            Some(_) => {}
+            None => self.0.push((field, redaction)),
         }
     }
 
     /// The value as it may be recorded; none if it may not be.
     pub(crate) fn apply(&self, key: &[u8; 32], field: &str, value: &str) -> Option<String> {
-        match self.0.get(field) {
+        match self.0.iter().find(|(name, _)| name == field).map(|(_, redaction)| redaction) {
             None => Some(value.to_owned()),
             Some(Redaction::Drop) => None,
             Some(Redaction::Mask) => Some(mask(value)),
@@ -50,7 +49,7 @@ fn hash(key: &[u8; 32], value: &str) -> String {
         return String::new();
     }
     let hash = blake3::keyed_hash(key, value.as_bytes());
-    format!("blake3k:{}", hex::encode(&hash.as_bytes()[..HASH_BYTES]))
+    format!("blake3k:{}", &hash.to_hex()[..HASH_BYTES * 2])
 }
 
 #[cfg(test)]
@@ -80,7 +79,7 @@ mod tests {
         for (asked, expected) in cases {
             let mut redactions = Redactions::default();
             asked.into_iter().for_each(|redaction| redactions.add("f".into(), redaction));
-            assert_eq!(strength(redactions.0["f"]), strength(expected), "{asked:?}");
+            assert_eq!(strength(redactions.0[0].1), strength(expected), "{asked:?}");
         }
     }
 }

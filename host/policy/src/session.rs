@@ -17,6 +17,7 @@ use crate::sandbox::now_ms;
 const CODE_BYTES: usize = 64;
 const TEXT_BYTES: usize = 1_024;
 const LABELS: usize = 64;
+const REDACTIONS: usize = 256;
 
 /// One generation for one request, on all hooks. Dropping it (and its clones) lets `activate`
 /// finish: keep it for as long as the request's decisions last, not longer.
@@ -181,7 +182,7 @@ impl Session {
         for placed in self.plugins(|hooks| hooks.audit.is_some()) {
             let asked = self.ask(placed, |plugin| plugin.treat(&lent));
             let step = Answered { placed, hook: "audit", micros: asked.micros };
-            match asked.answer {
+            match asked.answer.and_then(treatment) {
                 Ok(treatment) => {
                     severest = severest.max(Some(severity(treatment.severity)));
                     outcome.detail &= treatment.detail;
@@ -289,6 +290,16 @@ fn judgement(said: content_hook::Judgement) -> Result<(Verdict, Vec<String>), Pl
         content_hook::Verdict::Hold(reason) => Verdict::Hold(believe(reason)?),
     };
     Ok((verdict, said.labels))
+}
+
+fn treatment(said: audit_hook::Treatment) -> Result<audit_hook::Treatment, PluginFault> {
+    if said.redactions.len() > REDACTIONS {
+        return Err(PluginFault::Invalid(format!("more than {REDACTIONS} redactions")));
+    }
+    if said.sinks.len() > LABELS || said.sinks.iter().any(|sink| sink.len() > CODE_BYTES) {
+        return Err(PluginFault::Invalid(format!("more than {LABELS} sinks, or one of more than {CODE_BYTES} bytes")));
+    }
+    Ok(said)
 }
 
 /// A reason goes to other servers and into records: it must be short and plain.
