@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use isthmus_tests::{Client, Event, Site, World, bundle};
+use serde_json::Value;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 const WORDS: [&str; 2] = ["aaa", "bbb"];
@@ -95,8 +96,12 @@ async fn while_the_policy_is_swapped_every_message_is_judged_once_by_one_generat
     }
     assert!(swaps.probes.len() >= 10, "only {} swaps in {LOAD_FOR:?}", swaps.probes.len());
     world.site_mut("south").stop().await;
-    let recorded = the_audit_log_agrees(world.south(), &swaps.words, &judged);
-    assert_eq!(recorded, judged.len(), "one decision for each message");
+    let decisions = decisions(world.south());
+    assert_eq!(decisions.len(), judged.len(), "one decision for each message");
+    for (id, generation) in &decisions {
+        assert_eq!(swaps.words[generation], judged[id], "generation {generation} is said to have judged {id}");
+    }
+    nothing_old_after_a_swap(&decisions, &swaps.probes);
     world.finish().await;
 }
 
@@ -105,19 +110,47 @@ fn number(text: &str, name: &str) -> Option<usize> {
     text.strip_prefix(name)?.split_whitespace().next()?.parse().ok()
 }
 
-/// Every recorded decision names the generation whose mask the message bears.
-fn the_audit_log_agrees(site: &Site, words: &BTreeMap<u64, &str>, judged: &BTreeMap<String, &str>) -> usize {
+/// Messages and the generations that judged them, in the order of their commits.
+fn decisions(site: &Site) -> Vec<(String, u64)> {
     let records = site.audit_from_files();
     let sent = records.iter().filter(|record| record["operation"] == "message.send");
-    let mut count = 0;
-    for record in sent {
-        let id = record["fields"]["messageID"].as_str().unwrap();
-        let generation = record["generation"].as_u64().unwrap();
+    let decision = |record: &Value| {
         assert_eq!(record["outcome"], "rewritten", "{record}");
-        assert_eq!(words[&generation], judged[id], "{record}");
-        count += 1;
+        (record["fields"]["messageID"].as_str().unwrap().to_owned(), record["generation"].as_u64().unwrap())
+    };
+    sent.map(decision).collect()
+}
+
+/// A probe was written after its swap had been answered: whatever was committed after the probe must not be older.
+fn nothing_old_after_a_swap(decisions: &[(String, u64)], probes: &[(String, &str)]) {
+    let mut answered = 0;
+    for (id, generation) in decisions {
+        assert!(*generation >= answered, "{id} was judged by {generation} after the swap to {answered} was answered");
+        if probes.iter().any(|(probe, _)| probe == id) {
+            answered = *generation;
+        }
     }
-    count
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_swap_is_answered_when_the_last_message_that_the_old_policy_judges_is_kept() {
+    let world = World::one().await;
+    let north = world.north();
+    let (alice, bob) = (north.user("alice").await, north.user("bob").await);
+    // The old policy takes its time: beside its words it has a plugin that uses up its own, and fails open.
+    let slow = "[plugin.limits]\ntime_ms = 200\n[plugin.failure]\ninbound = \"open\"\noutbound = \"open\"\ninternal = \"open\"\n";
+    let old = bundle::with_hostile(world.folder("old"), "loops", slow);
+    std::fs::write(old.join("lists/mask.txt"), "aaa\n").unwrap();
+    let new = bundle::shipped(world.folder("new"), &[("mask", &["bbb"])]);
+    // Compiled before, so that the swap itself takes no longer than it must.
+    north.activate(&new).await;
+    north.activate(&old).await;
+    let judging = tokio::spawn(async move { alice.send("bob@north", "aaa bbb").await });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    north.activate(&new).await;
+    assert_eq!(bob.texts().await, ["*** bbb"], "after the answer nothing of the old policy is still to come");
+    judging.await.unwrap();
+    world.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
