@@ -210,7 +210,8 @@ async fn write(
         // A writer that is behind its pace counts the waiting as the message's own.
         let stamp = if lane.load.pace.is_some() && waits { due } else { lane.now() };
         let text = tally::text(lane.run, number, stamp, lane.load.text_bytes);
-        let frame = send_frame(&format!("{:08x}-{index}-{number}", lane.run), &to, &text);
+        // Names that rise with time, as a client that takes UUIDs of version 7 gives: rows lie where the last ones do.
+        let frame = send_frame(&format!("{:08x}-{number:010}-{index}", lane.run), &to, &text);
         lane.sent.fetch_add(1, Ordering::Relaxed);
         sink.feed(Message::text(frame)).await.ok()?;
         number += 1;
