@@ -97,6 +97,8 @@ pub fn refuse(problem: &Problem, request: &str) -> Reply {
     }
     let (status, code, msg) = problem.public();
     let mut reply = json(status, Answer::<()>::refused(code, msg).write());
+    // For the figures: see `telemetry::request`.
+    reply.extensions_mut().insert(code);
     if let Problem::Later(seconds, _) = problem {
         reply.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(*seconds));
     }

@@ -8,6 +8,9 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use http::Response;
+use isthmus_wire::Code;
+use metrics::Label;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Metadata, Subscriber};
@@ -103,32 +106,19 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Faults {
     }
 }
 
-/// Counts a request that was answered, by listener, call and HTTP status, and its time.
-pub fn request(listener: &'static str, call: &'static str, status: u16, took: Duration) {
-    metrics::counter!("isthmus_requests_total", "listener" => listener, "call" => call, "status" => name(status))
-        .increment(1);
+/// Counts a request that was answered, by listener, call, HTTP status and R5's code, and its time. The code is what
+/// [`crate::reply`] left with the answer; an answer without one is a success.
+pub fn request<B>(listener: &'static str, call: &'static str, reply: &Response<B>, took: Duration) {
+    let code = reply.extensions().get::<Code>().copied().unwrap_or(Code::SUCCESS);
+    let (status, code) = (reply.status().as_u16().to_string(), code.number().to_string());
+    let labels = [
+        Label::from_static_parts("listener", listener),
+        Label::from_static_parts("call", call),
+        Label::new("status", status),
+        Label::new("code", code),
+    ];
+    metrics::counter!("isthmus_requests_total", labels.iter()).increment(1);
     metrics::histogram!("isthmus_request_seconds", "listener" => listener, "call" => call).record(took);
-}
-
-/// The statuses that we answer with, without an allocation for each request.
-fn name(status: u16) -> &'static str {
-    match status {
-        101 => "101",
-        200 => "200",
-        206 => "206",
-        304 => "304",
-        400 => "400",
-        401 => "401",
-        403 => "403",
-        404 => "404",
-        405 => "405",
-        413 => "413",
-        415 => "415",
-        429 => "429",
-        500 => "500",
-        503 => "503",
-        _ => "other",
-    }
 }
 
 /// Faults logged since this process set up its telemetry.
@@ -169,10 +159,12 @@ mod tests {
         assert!(faults() > before);
         metrics::counter!("isthmus_test_total").increment(3);
         metrics::histogram!("isthmus_test_seconds").record(0.000_03);
-        request("client", "message.send", 200, Duration::from_micros(30));
+        let reply = crate::reply::refuse(&crate::reply::Problem::refused(Code::DENIED_BY_ACCESS, "no"), "r");
+        request("client", "message.send", &reply, Duration::from_micros(30));
         let text = render();
         assert!(text.contains("isthmus_test_total 3"), "{text}");
-        let counted = "isthmus_requests_total{listener=\"client\",call=\"message.send\",status=\"200\"} 1";
+        let counted =
+            "isthmus_requests_total{listener=\"client\",call=\"message.send\",status=\"200\",code=\"1102\"} 1";
         assert!(text.contains(counted), "{text}");
         assert!(text.contains("isthmus_test_seconds_bucket{le=\"0.00005\"} 1"), "{text}");
     }

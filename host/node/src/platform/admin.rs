@@ -98,7 +98,7 @@ pub(super) async fn serve(state: Arc<State>, table: Arc<Table<Endpoint>>, reques
         }
         Err(problem) => refuse(&problem, &id),
     };
-    telemetry::request("platform-admin", name(endpoint), reply.status().as_u16(), began.elapsed());
+    telemetry::request("platform-admin", name(endpoint), &reply, began.elapsed());
     request::tag(reply, &id)
 }
 

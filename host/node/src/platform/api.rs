@@ -88,7 +88,7 @@ pub(super) async fn serve(
         Endpoint::Renew => answer(visit.renew(request).await, &id),
         Endpoint::Crl => visit.crl(),
     };
-    telemetry::request("platform", name(endpoint), reply.status().as_u16(), began.elapsed());
+    telemetry::request("platform", name(endpoint), &reply, began.elapsed());
     request::tag(reply, &id)
 }
 

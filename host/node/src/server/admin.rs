@@ -160,7 +160,7 @@ pub(crate) async fn serve(server: Arc<Server>, table: Arc<Table<Endpoint>>, requ
         Some(reply) => reply,
         None => answer(dispatch(&server, endpoint, params, request).await, &id),
     };
-    crate::telemetry::request("admin", label(endpoint), reply.status().as_u16(), began.elapsed());
+    crate::telemetry::request("admin", label(endpoint), &reply, began.elapsed());
     crate::request::tag(reply, &id)
 }
 

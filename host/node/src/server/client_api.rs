@@ -93,7 +93,7 @@ pub(crate) async fn serve(server: Arc<Server>, table: Arc<Table<Endpoint>>, requ
         let result = dispatch(&server, endpoint, &params, request).await;
         answer(result, &id)
     };
-    crate::telemetry::request("client", label(endpoint), reply.status().as_u16(), began.elapsed());
+    crate::telemetry::request("client", label(endpoint), &reply, began.elapsed());
     crate::request::tag(reply, &id)
 }
 

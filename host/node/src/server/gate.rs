@@ -142,6 +142,7 @@ fn judge_now(session: Session, question: Question) -> Judged {
     let mut decision = Decision::new(call.time_ms, session.generation());
     let (answer, rewritten) = decide(&session, &call, item.as_ref(), &mut decision);
     let (outcome, code) = outcome(&answer, rewritten.is_some());
+    metrics::counter!("isthmus_decisions_total", "outcome" => outcome).increment(1);
     if let Answer::Refuse(refusal) = &answer {
         fields.push(("reason".into(), refusal.message.clone()));
     }

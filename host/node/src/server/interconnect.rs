@@ -39,7 +39,7 @@ pub(crate) async fn serve(server: Arc<Server>, request: Request<Incoming>, conne
             reply::refuse(&problem, &id)
         }
     };
-    crate::telemetry::request("interconnect", name, reply.status().as_u16(), began.elapsed());
+    crate::telemetry::request("interconnect", name, &reply, began.elapsed());
     crate::request::tag(reply, &id)
 }
 
