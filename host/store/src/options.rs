@@ -26,7 +26,8 @@ pub struct Options {
     /// Verify every page's checksum at open. Ordinary reads do not, so this finds silent damage; it reads the whole
     /// file.
     pub check_integrity: bool,
-    /// How long a rule waits for a place in a full queue before it gets [`StoreError::Overloaded`](crate::StoreError::Overloaded)(crate::StoreError::Overloaded).
+    /// How long a rule waits for a place in a full queue before it gets
+    /// [`StoreError::Overloaded`](crate::StoreError::Overloaded).
     pub write_wait: Duration,
 }
 
