@@ -187,6 +187,9 @@ fn masked(text: &str, searched: &str, mut hits: Vec<std::ops::Range<usize>>) -> 
 
 /// Lower case, character by character.
 fn folded(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
     text.chars().map(lower).collect()
 }
 
