@@ -102,6 +102,7 @@ impl Plugin for ContentFilter {
         let automaton = AhoCorasick::builder()
             .kind(Some(AhoCorasickKind::ContiguousNFA))
             .match_kind(MatchKind::Standard)
+            .ascii_case_insensitive(fold)
             .build(&words)
             .map_err(|wrong| format!("too many keywords: {wrong}"))?;
         let max_chars = settings.max_chars.unwrap_or(usize::MAX);
@@ -117,7 +118,7 @@ impl Content for ContentFilter {
             let told = format!("the text is longer than {} characters", self.max_chars);
             return Verdict::Reject(Reason::new("too-long", told)).into();
         }
-        let lower = if self.fold { Some(folded(text)) } else { None };
+        let lower = (self.fold && changes_by_folding(text)).then(|| folded(text));
         let searched = lower.as_deref().unwrap_or(text);
         let mut hits = Hits::default();
         for hit in self.automaton.find_overlapping_iter(searched) {
@@ -185,11 +186,14 @@ fn masked(text: &str, searched: &str, mut hits: Vec<std::ops::Range<usize>>) -> 
     result
 }
 
+/// Whether there is any letter that the automaton does not take in either case by itself. Mostly
+/// there is none, and the text need not be copied.
+fn changes_by_folding(text: &str) -> bool {
+    !text.is_ascii() && text.chars().any(|c| !c.is_ascii() && lower(c) != c)
+}
+
 /// Lower case, character by character.
 fn folded(text: &str) -> String {
-    if text.is_ascii() {
-        return text.to_ascii_lowercase();
-    }
     text.chars().map(lower).collect()
 }
 
