@@ -4,12 +4,13 @@
 //! and may delete the file.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use serde::{Deserialize, Serialize};
 
+use crate::file::{PRIVATE, write_whole};
 use crate::token::{self, Kind, TokenHash};
 
 /// What an administrator may do.
@@ -172,21 +173,7 @@ pub fn read_plain(plain: &Path, role: Role) -> Result<String, AdminTokenError> {
 /// Writes whole or not at all, for the owner alone.
 fn write_private(path: &Path, content: &PerRole) -> Result<(), AdminTokenError> {
     let text = serde_json::to_string_pretty(content).map_err(|e| failed(path, "written")(e.into()))?;
-    let write = || {
-        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        fs::create_dir_all(folder)?;
-        let unfinished = path.with_extension("new");
-        let mut options = fs::OpenOptions::new();
-        options.write(true).create(true).truncate(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(&unfinished)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&unfinished, path)?;
-        fs::File::open(folder)?.sync_all()
-    };
-    write().map_err(failed(path, "written"))
+    write_whole(path, &text, PRIVATE).map_err(failed(path, "written"))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ pub mod client;
 pub mod clock;
 pub mod config;
 pub mod demo;
+pub mod file;
 pub mod password;
 pub mod platform;
 pub mod reply;

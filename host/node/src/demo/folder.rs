@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::error::DemoError;
+use crate::file::{PRIVATE, write_whole};
 
 const MARK: &str = ".isthmus-demo";
 /// Everything a demo writes below its folder, beside the mark.
@@ -139,12 +140,7 @@ impl Ports {
 /// # Errors
 /// [`DemoError::File`].
 pub(super) fn write_private(path: &Path, text: &str) -> Result<(), DemoError> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path).map_err(DemoError::at(path))?;
-    file.write_all(text.as_bytes()).map_err(DemoError::at(path))
+    write_whole(path, text, PRIVATE).map_err(DemoError::at(path))
 }
 
 /// Copies a folder with everything below it; `into` must not exist yet.

@@ -1,7 +1,6 @@
 //! A platform's beginning and end.
 
 use std::fs;
-use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,6 +15,7 @@ use tokio::task::JoinSet;
 use super::{PlatformError, State, admin, admin_settings, api, api_settings, hall, root_file, tick};
 use crate::admin_token::{AdminTokens, Role, read_plain};
 use crate::config::PlatformConfig;
+use crate::file::{PUBLIC, write_whole};
 
 /// Starts platforms.
 pub struct Platform;
@@ -111,15 +111,7 @@ fn publish(path: &Path, pem: &str) -> Result<(), PlatformError> {
     if fs::read_to_string(path).is_ok_and(|found| found == pem) {
         return Ok(());
     }
-    let write = || {
-        path.parent().map_or(Ok(()), fs::create_dir_all)?;
-        let unfinished = path.with_extension("new");
-        let mut file = fs::File::create(&unfinished)?;
-        file.write_all(pem.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&unfinished, path)
-    };
-    write().map_err(|source| PlatformError::File { path: path.to_owned(), source })
+    write_whole(path, pem, PUBLIC).map_err(|source| PlatformError::File { path: path.to_owned(), source })
 }
 
 fn spawn_api(

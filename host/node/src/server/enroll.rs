@@ -4,7 +4,6 @@
 //! follow-up. A server that is stopped at any point goes on where it was.
 
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -24,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::config::ServerConfig;
+use crate::file::{PRIVATE, write_whole};
 
 /// Why the platform gave no useful answer.
 #[derive(Debug, thiserror::Error)]
@@ -190,7 +190,7 @@ impl IdentityFolder {
     /// Whole or not at all, for the owner's eyes only.
     fn write(&self, name: &str, text: &str) -> Result<(), EnrollError> {
         let path = self.path(name);
-        write_secret(&path, text).map_err(|source| EnrollError::File { path, doing: "written", source })
+        write_whole(&path, text, PRIVATE).map_err(|source| EnrollError::File { path, doing: "written", source })
     }
 
     /// The credentials, once there is a certificate; checked against the clock and the ID.
@@ -216,16 +216,6 @@ impl IdentityFolder {
 
 fn seconds(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs())
-}
-
-/// Writes a file that only its owner may read: to a temporary name, synced, renamed.
-pub(crate) fn write_secret(path: &Path, text: &str) -> std::io::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let temporary = path.with_extension("new");
-    let mut file = fs::OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&temporary)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)
 }
 
 /// Gets the interconnect credentials: from the disk, else by applying and waiting for the decision.
