@@ -25,9 +25,16 @@ pub fn text_message(from: &str, to: &str, id: &str, text: &str) -> Value {
         "content": {"message": text}}})
 }
 
-/// `POST /sns/chat/` by `peer`; HTTP status, code, words.
+/// `POST /sns/chat/` by `peer`; HTTP status, code, words. Sent again if the connection breaks under it, as servers do: a
+/// swap cuts the connections of peers whom the new policy denies.
 pub async fn chat(peer: &Peer, site: &Site, message: &Value) -> (u16, i64, String) {
-    let (status, answer) = peer.call(&site.address(), Method::POST, "/sns/chat/", message.to_string()).await.unwrap();
+    let mut again = 0..3;
+    let (status, answer) = loop {
+        match peer.call(&site.address(), Method::POST, "/sns/chat/", message.to_string()).await {
+            Err(SendError::Broken { .. }) if again.next().is_some() => {}
+            answer => break answer.unwrap(),
+        }
+    };
     (status, answer["code"].as_i64().unwrap(), answer["msg"].as_str().unwrap().to_owned())
 }
 
