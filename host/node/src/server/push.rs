@@ -97,6 +97,15 @@ impl Seat {
         }
     }
 
+    /// Adds what has come since to `events`, without waiting. A queue that overflowed is left for [`Seat::next`].
+    pub(crate) fn take(&self, events: &mut Vec<Pushed>) {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        // Asked under the lock: what lies in the queue after an overflow follows a gap.
+        if !self.lagging.load(Ordering::Acquire) {
+            events.append(&mut queue);
+        }
+    }
+
     fn offer(&self, event: &Pushed) {
         {
             let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);

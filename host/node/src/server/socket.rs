@@ -112,7 +112,7 @@ impl Connection {
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                wake = seat.next() => self.wake(wake).await?,
+                wake = seat.next() => self.wake(wake, seat).await?,
                 Some(answer) = self.awaited.next(), if !self.awaited.is_empty() => self.answer(answer).await?,
                 frame = self.stream.next(), if self.awaited.len() < WINDOW => self.frame(frame).await?,
                 _ = ping.tick() => self.ping(every).await?,
@@ -120,15 +120,19 @@ impl Connection {
         }
     }
 
-    async fn wake(&mut self, wake: Wake) -> Result<(), End> {
+    async fn wake(&mut self, wake: Wake, seat: &Seat) -> Result<(), End> {
         match wake {
             Wake::Closed => Err(End::Told(CloseCode::Policy, "log-in ended or server stopping")),
             Wake::Lagging => self.catch_up().await,
-            Wake::Events(events) => {
+            Wake::Events(mut events) => {
+                // One commit brings many events and answers, one after the other: let them come, and write them together.
+                tokio::task::yield_now().await;
+                seat.take(&mut events);
                 let after = self.cursor;
                 for event in events.iter().filter(|event| event.cursor > after) {
                     self.push(event).await?;
                 }
+                self.feed_answers().await?;
                 Ok(self.stream.flush().await?)
             }
         }
@@ -164,10 +168,16 @@ impl Connection {
 
     async fn answer(&mut self, answer: Value) -> Result<(), End> {
         self.stream.feed(Message::text(answer.to_string())).await?;
-        while let Some(Some(more)) = futures_util::FutureExt::now_or_never(self.awaited.next()) {
-            self.stream.feed(Message::text(more.to_string())).await?;
-        }
+        self.feed_answers().await?;
         Ok(self.stream.flush().await?)
+    }
+
+    /// Writes the answers that are ready, in their order.
+    async fn feed_answers(&mut self) -> Result<(), End> {
+        while let Some(Some(answer)) = futures_util::FutureExt::now_or_never(self.awaited.next()) {
+            self.stream.feed(Message::text(answer.to_string())).await?;
+        }
+        Ok(())
     }
 
     async fn frame(&mut self, frame: Option<Result<Message, WsError>>) -> Result<(), End> {
