@@ -63,6 +63,14 @@ pub enum StoreError {
         /// The key, in hex.
         key: String,
     },
+    /// A blob's file was altered, cut, or put in another's place.
+    #[error("the blob {} does not open at piece {piece}: it was altered; restore it from a backup", path.display())]
+    DamagedBlob {
+        /// The file.
+        path: PathBuf,
+        /// The first piece that does not open, of 64 KiB each, from 0.
+        piece: u64,
+    },
     /// A value of the store's own has a form that it never writes.
     #[error("{what} in the database cannot be understood: restore from a backup")]
     Malformed {

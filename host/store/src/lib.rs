@@ -9,11 +9,14 @@
 //! (sequence numbers, time-ordered IDs); a random key costs a page of its own for every row. Tables that stay small
 //! because rows are soon deleted (lanes, unacknowledged inbox rows) cost next to nothing.
 //!
+//! Files lie beside the database, sealed as well: [`blob`].
+//!
 //! The engine (redb today) does not show through: callers see tables, keys and bytes.
 //!
 //! Carries out T/CIIA 003—2019 §6.2 c (data at rest encrypted) and §6.2 d (audit).
 
 pub mod audit;
+pub mod blob;
 #[cfg(test)]
 #[allow(
     clippy::unwrap_used,

@@ -21,6 +21,7 @@ use tokio::sync::{
 use crate::{
     KeyRing, Options, Stats, StoreError, Table, Tx, View, WriteError,
     audit::{Checkpoint, Export, Numbered},
+    blob::Blobs,
     engine::{self, DATABASE_FILE, KV},
     open,
     seal::{Scratch, Seals},
@@ -30,6 +31,8 @@ use crate::{
 
 /// Where the audit log's files lie within the data folder.
 const AUDIT_FOLDER: &str = "audit";
+/// Where the blobs lie within the data folder.
+const BLOB_FOLDER: &str = "blobs";
 
 /// What the writer thread and callers both know.
 #[derive(Default)]
@@ -76,6 +79,7 @@ struct Inner {
     ring: Arc<KeyRing>,
     export: Mutex<Export>,
     audit_dir: PathBuf,
+    blobs: Blobs,
     write_wait: Duration,
 }
 
@@ -97,6 +101,7 @@ impl Store {
     pub(crate) fn start(o: &Options, path: &Path, db: Database, ring: KeyRing) -> Result<Store, StoreError> {
         let opened = open::prepare(&db, path, &o.database, &ring)?;
         let (seals, ring, db) = (Arc::new(opened.seals), Arc::new(ring), Arc::new(db));
+        let blobs = Blobs::open(&o.dir.join(BLOB_FOLDER), &ring)?;
         let view = view(&db, &seals)?;
         let audit_dir = o.dir.join(AUDIT_FOLDER);
         let export = Export::open(&audit_dir, &o.audit_origin, &o.database, &ring, &seals, &view, &opened.frontier)?;
@@ -132,6 +137,7 @@ impl Store {
             ring,
             export: Mutex::new(export),
             audit_dir,
+            blobs,
             write_wait: o.write_wait,
         };
         Ok(Store { inner: Arc::new(inner) })
@@ -288,6 +294,12 @@ impl Store {
     #[must_use]
     pub fn keyring(&self) -> &KeyRing {
         &self.inner.ring
+    }
+
+    /// Files beside the database. They outlive [`Store::close`].
+    #[must_use]
+    pub fn blobs(&self) -> &Blobs {
+        &self.inner.blobs
     }
 
     /// Figures since the store was opened.

@@ -4,6 +4,7 @@
 #![allow(unreachable_pub, missing_docs, reason = "nobody depends on a test")]
 
 mod audit;
+mod blobs;
 mod crash;
 mod damage;
 mod kit;
