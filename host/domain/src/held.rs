@@ -10,10 +10,10 @@ use isthmus_store::{Reader, StoreError, Tx};
 use isthmus_wire::Code;
 use serde::{Deserialize, Serialize};
 
+use crate::done::Done;
 use crate::error::Error;
-use crate::inbox::{self, Delivery, Event, State};
+use crate::inbox::{self, Event, State};
 use crate::message;
-use crate::outbox::Waiting;
 use crate::row;
 use crate::scene::{Scene, TimeId};
 use crate::stored::{self, Stored};
@@ -64,15 +64,6 @@ struct HeldRow {
     since_ms: u64,
 }
 
-/// What an administrator's decision set going: pushes, and perhaps a letter.
-#[derive(Debug, Clone)]
-pub struct Decided {
-    /// What to push to whom.
-    pub deliveries: Vec<Delivery>,
-    /// The letter that now waits.
-    pub letter: Option<Waiting>,
-}
-
 pub(crate) fn put(tx: &mut Tx<'_>, scene: &Scene<'_>, id: &TimeId, way: Way, hold: &Hold) {
     let row = HeldRow { way, hold: hold.clone(), since_ms: scene.now_ms };
     tx.put_owned(HELD, &id.0, row::json(&row));
@@ -119,18 +110,18 @@ pub fn release(
     id: &TimeId,
     expires_ms: u64,
     audit: Vec<u8>,
-) -> Result<Decided, Error> {
+) -> Result<Done, Error> {
     let row = take(tx, id)?;
-    let (deliveries, letter) = message::resume(tx, scene, id, row.way, expires_ms)?;
+    let done = message::resume(tx, scene, id, row.way, expires_ms)?;
     tx.audit(audit);
-    Ok(Decided { deliveries, letter })
+    Ok(done)
 }
 
 /// Throws a held message away. Its sender is told `words` if it is one of our users; a peer was told 0 and is not.
 ///
 /// # Errors
 /// 1004 if no such message is held.
-pub fn discard(tx: &mut Tx<'_>, scene: &Scene<'_>, id: &TimeId, words: &str, audit: Vec<u8>) -> Result<Decided, Error> {
+pub fn discard(tx: &mut Tx<'_>, scene: &Scene<'_>, id: &TimeId, words: &str, audit: Vec<u8>) -> Result<Done, Error> {
     let row = take(tx, id)?;
     let mut deliveries = Vec::new();
     if row.way == Way::Out {
@@ -140,5 +131,5 @@ pub fn discard(tx: &mut Tx<'_>, scene: &Scene<'_>, id: &TimeId, words: &str, aud
         deliveries.push(inbox::append(tx, &info.send_id, scene.now_ms, receipt)?);
     }
     tx.audit(audit);
-    Ok(Decided { deliveries, letter: None })
+    Ok(Done { deliveries, letters: Vec::new() })
 }

@@ -11,6 +11,7 @@ use isthmus_wire::{Code, MessageId, UserId};
 
 use crate::account::user_key;
 use crate::error::Error;
+use crate::news::{self, News};
 use crate::row::Cut;
 use crate::scene::TimeId;
 use crate::stored::{self, Stored};
@@ -110,6 +111,8 @@ pub enum Event {
         /// What became of it.
         state: State,
     },
+    /// Anything else.
+    News(Arc<News>),
     /// A message that has since been erased.
     Gone,
 }
@@ -150,6 +153,7 @@ pub(crate) fn append(tx: &mut Tx<'_>, user: &UserId, time_ms: u64, event: Event)
             let id = TimeId::parse(message_id.as_str()).ok_or(StoreError::Malformed { what: "a messageID of ours" })?;
             (3, id, Some(state))
         }
+        Event::News(news) => (4, news.id, None),
         Event::Gone => return Err(Error::Fault(StoreError::Malformed { what: WHAT })),
     };
     let mut value = Vec::with_capacity(26);
@@ -179,6 +183,7 @@ fn decode(reader: &(impl Reader + ?Sized), place: &[u8], value: &[u8]) -> Result
             stored::get(reader, &id)?.map_or(Event::Gone, |message| Event::Sent { message, state })
         }
         3 => Event::Receipt { message_id: id.message_id(), state: State::decode(&mut cut)? },
+        4 => news::get(reader, &id)?.map_or(Event::Gone, Event::News),
         _ => return Err(cut.wrong()),
     };
     Ok(Entry { cursor, time_ms, event })

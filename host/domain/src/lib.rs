@@ -6,10 +6,13 @@
 
 pub mod account;
 pub mod dedup;
+mod done;
+pub mod errand;
 mod error;
 pub mod held;
 pub mod inbox;
 pub mod message;
+pub mod news;
 pub mod outbox;
 pub mod peer;
 pub mod record;
@@ -22,6 +25,7 @@ pub mod stored;
 pub mod table;
 
 pub use dedup::Digest;
+pub use done::Done;
 pub use error::Error;
 pub use inbox::{Entry, Event, State};
 pub use isthmus_wire::Refusal;

@@ -10,6 +10,7 @@ use isthmus_wire::{ChatScene, Code, Content, MessageId, MessageInfo, MessageType
 
 use crate::account;
 use crate::dedup::{self, Digest};
+use crate::done::Done;
 use crate::error::Error;
 use crate::held::{self, Hold, Way};
 use crate::inbox::{self, Delivery, Event, State};
@@ -295,7 +296,7 @@ pub(crate) fn resume(
     id: &TimeId,
     way: Way,
     expires_ms: u64,
-) -> Result<(Vec<Delivery>, Option<Waiting>), Error> {
+) -> Result<Done, Error> {
     let stored = stored::expect(tx, id)?;
     let info = stored.info()?;
     let mut deliveries = Vec::new();
@@ -303,7 +304,7 @@ pub(crate) fn resume(
         Way::In => {
             let user = recipient(tx, scene.home, &info)?;
             deliveries.push(inbox::append(tx, &user, scene.now_ms, Event::Message(stored))?);
-            Ok((deliveries, None))
+            Ok(Done { deliveries, letters: Vec::new() })
         }
         Way::Out => {
             let route = route(tx, scene.home, &info.recv_id)?;
@@ -311,7 +312,7 @@ pub(crate) fn resume(
             let state = if letter.is_some() { State::Waiting } else { State::Delivered };
             let receipt = Event::Receipt { message_id: info.message_id, state };
             deliveries.push(inbox::append(tx, &info.send_id, scene.now_ms, receipt)?);
-            Ok((deliveries, letter))
+            Ok(Done { deliveries, letters: letter.into_iter().collect() })
         }
     }
 }

@@ -2,14 +2,14 @@
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
-use http_body_util::Full;
+use isthmus_net::http::Body;
 use isthmus_store::{StoreError, WriteError};
 use isthmus_wire::code::{Answer, Code, Refusal, Transport};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// A whole answer.
-pub type Reply = Response<Full<Bytes>>;
+/// An answer: whole, or a file that streams.
+pub type Reply = Response<Body>;
 
 /// Why a request was not carried out.
 #[derive(Debug, thiserror::Error)]
@@ -114,7 +114,7 @@ pub fn json(status: u16, body: Vec<u8>) -> Reply {
 /// Any body.
 #[must_use]
 pub fn whole(status: u16, media_type: &'static str, body: impl Into<Bytes>) -> Reply {
-    let mut reply = Response::new(Full::new(body.into()));
+    let mut reply = Response::new(Body::from(body.into()));
     *reply.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     reply

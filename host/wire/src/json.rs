@@ -373,6 +373,25 @@ impl<'v> Fields<'v> {
         self.optional_id(name)?.ok_or_else(|| self.missing(name))
     }
 
+    /// The text at a dotted path below this object (`messageInfo.sendID`); none where any part of it is not there or is
+    /// something else: whoever reads the structure complains of that.
+    #[must_use]
+    pub fn text_at(&self, path: &str) -> Option<&'v str> {
+        let mut members = self.members;
+        let mut parts = path.split('.').peekable();
+        while let Some(part) = parts.next() {
+            let (_, value) = members.iter().find(|(name, _)| name == part)?;
+            match value {
+                Json::Text(text) if parts.peek().is_none() => return Some(text),
+                Json::Object(inner) => members = inner,
+                Json::Null | Json::Bool(_) | Json::Int(_) | Json::Float(_) | Json::Text(_) | Json::List(_) => {
+                    return None;
+                }
+            }
+        }
+        None
+    }
+
     /// A structure within this one, read by a closure.
     ///
     /// # Errors

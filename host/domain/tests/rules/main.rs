@@ -8,3 +8,4 @@ mod properties;
 mod quarantine;
 mod receiving;
 mod registry;
+mod speaking;

@@ -176,7 +176,7 @@ impl Place {
         let mut found = Vec::new();
         for head in outbox::heads(&view).unwrap() {
             for letter in outbox::of_lane(&view, &head.id.lane, 0, 1000).unwrap() {
-                let info = letter.message(&view).unwrap().info().unwrap();
+                let info = letter.message(&view).unwrap().unwrap().info().unwrap();
                 found.push((letter.id.lane.peer.to_string(), info.content.text().unwrap().to_owned()));
             }
         }
@@ -190,6 +190,7 @@ pub(crate) fn words(event: &Event) -> String {
         Event::Message(message) => format!("got {}", said(message)),
         Event::Sent { message, state } => format!("sent {} {}", said(message), state.as_str()),
         Event::Receipt { state, .. } => format!("receipt {}", state.as_str()),
+        Event::News(news) => format!("news {}", news.kind),
         Event::Gone => "gone".into(),
     }
 }

@@ -1,8 +1,8 @@
 //! Held messages: kept, recognised, released or dropped once.
 
-use isthmus_domain::held::{self, Decided, Hold, Way};
+use isthmus_domain::held::{self, Hold, Way};
 use isthmus_domain::message::{Disposition, Received};
-use isthmus_domain::{Error, State, TimeId, account, outbox};
+use isthmus_domain::{Done, Error, State, TimeId, account, outbox};
 use isthmus_wire::Code;
 
 use crate::place::{Place, refused, user};
@@ -31,11 +31,11 @@ fn hold_inbound(place: &Place) -> TimeId {
     id
 }
 
-fn release(place: &Place, id: TimeId) -> Result<Decided, Error> {
+fn release(place: &Place, id: TimeId) -> Result<Done, Error> {
     place.write(move |tx, scene| held::release(tx, scene, &id, scene.now_ms + 5, b"release".to_vec()))
 }
 
-fn discard(place: &Place, id: TimeId) -> Result<Decided, Error> {
+fn discard(place: &Place, id: TimeId) -> Result<Done, Error> {
     place.write(move |tx, scene| held::discard(tx, scene, &id, "not allowed here", b"drop".to_vec()))
 }
 
@@ -49,7 +49,7 @@ fn a_held_inbound_message_is_a_duplicate_when_it_comes_again_and_is_delivered_wh
     let shown = held::get(&place.view(), &id).unwrap().unwrap();
     assert_eq!((shown.hold, shown.message.peer.as_deref()), (hold(), Some("south")));
     let decided = release(&place, id).unwrap();
-    assert_eq!((decided.deliveries.len(), decided.letter.is_none()), (1, true));
+    assert_eq!((decided.deliveries.len(), decided.letters.is_empty()), (1, true));
     assert_eq!((place.story("alice@north"), held(&place)), (vec!["got odd".to_owned()], vec![]));
     assert_eq!(refused(release(&place, id)).0, Code::NotFound, "once");
     assert_eq!(place.audited(), 2);
@@ -61,7 +61,7 @@ fn a_held_outbound_message_goes_on_when_released() {
     let id = hold_outbound(&place, "carol@south");
     assert!(place.letters().is_empty());
     let decided = release(&place, id).unwrap();
-    assert_eq!(decided.letter.unwrap().record, id);
+    assert_eq!(decided.letters[0].record(), id);
     assert_eq!(place.letters(), [("south".to_owned(), "odd".to_owned())]);
     assert_eq!(place.story("alice@north"), ["sent odd held", "receipt waiting"]);
 }
@@ -101,7 +101,7 @@ fn a_letter_may_be_held_while_it_waits() {
     let place = Place::north();
     let id = place.send("alice@north", "c1", "carol@south", "odd").unwrap().letter.unwrap().id;
     let told = place.write(move |tx, scene| outbox::hold(tx, scene, &id, &hold(), None)).unwrap();
-    assert!(told.is_some() && place.letters().is_empty());
+    assert!(!told.deliveries.is_empty() && place.letters().is_empty());
     let (record, _) = held(&place)[0];
     release(&place, record).unwrap();
     assert_eq!(place.story("alice@north"), ["sent odd waiting", "receipt held", "receipt waiting"]);

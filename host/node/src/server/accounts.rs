@@ -112,7 +112,7 @@ impl Server {
             return Err(Problem::Later(seconds, "too many failed log-ins; wait and try again".to_owned()));
         }
         let question = self.about_user("user.login", &user);
-        let (trail, session) = match self.gate.rule(question, (), |(), _| ()).await? {
+        let (trail, session) = match self.gate.rule(question, (), |(), _, _| ()).await? {
             Ruling::Cleared(cleared) | Ruling::Held(cleared, _) => {
                 let ((), trail, session) = cleared.into_parts();
                 (trail, session)
@@ -254,7 +254,7 @@ impl Server {
 
     /// A question about what a user of ours does.
     pub(crate) fn about_user(&self, operation: &'static str, user: &UserId) -> Question {
-        Question { call: internal(operation, user.as_str(), user.as_str()), item: None, fields: Vec::new() }
+        internal(operation, user.as_str(), user.as_str()).into()
     }
 
     /// The trail of an event that only the audit plugins are asked about.
@@ -290,15 +290,7 @@ impl Server {
 
 /// A call between this server and one of its own.
 pub(crate) fn internal(operation: &'static str, actor: &str, target: &str) -> Call {
-    Call {
-        operation: operation.into(),
-        direction: Direction::Internal,
-        peer: None,
-        actor: actor.to_owned(),
-        target: target.to_owned(),
-        time_ms: clock::now_ms(),
-        attributes: Vec::new(),
-    }
+    super::gate::call(Direction::Internal, operation, None, actor, target)
 }
 
 fn no_token(words: &str) -> Problem {

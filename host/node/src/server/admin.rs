@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use super::Server;
 use super::accounts::{check_password, internal};
 use super::audit_search::{Filter, matching};
-use super::client_api::{body_of, parse, parse_or_default};
+use super::client::{body_of, parse, parse_or_default};
 use super::trail::Trail;
 use crate::admin_token::Role;
 use crate::clock;
@@ -386,13 +386,7 @@ impl Server {
                 None => held::release(tx, scene, &id, expires, record),
             })
         };
-        let then = move |decided: &held::Decided| {
-            server.deliver(&decided.deliveries);
-            if let Some(letter) = &decided.letter {
-                server.post(letter.clone(), generation);
-            }
-        };
-        self.store.submit(rule, then).await?.done().await?;
+        self.store.submit(rule, move |done| server.after(done, generation)).await?.done().await?;
         Ok(json!({"id": id}))
     }
 }

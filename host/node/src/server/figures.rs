@@ -53,8 +53,8 @@ impl Server {
             let lane = &head.id.lane;
             let depth = isthmus_store::lane::depth(&view, lane, DEPTH_MAX)?;
             lanes.push(json!({
-                "peer": &*lane.peer, "conversation": hex::encode(lane.conversation), "sender": head.sender,
-                "letters": depth, "oldest": head.record, "expiresMs": head.expires_ms,
+                "peer": &*lane.peer, "conversation": hex::encode(lane.conversation), "call": head.call(),
+                "sender": head.actor(), "letters": depth, "oldest": head.record(), "expiresMs": head.expires_ms,
             }));
         }
         Ok(json!({"lanes": lanes}))

@@ -5,14 +5,16 @@
 //! is held until the request's outcome is on the disk, so that `activate` answers only when
 //! nothing judged by the old generation is still to come.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use isthmus_policy::{Call, Event, Item, Policy, Reason, Session, Verdict};
+use isthmus_policy::{Call, Direction, Event, Item, Peer, Policy, Reason, Session, Verdict};
 use isthmus_wire::code::{Code, Refusal};
 use tokio::sync::Semaphore;
 
 use super::trail::{Decision, Trail};
+use crate::clock;
 use crate::reply::Problem;
 
 /// How long a request waits for a place among those judged by a slow plugin.
@@ -49,14 +51,57 @@ pub(crate) enum Ruling<T> {
     Refused(Refusal, Trail),
 }
 
+impl<T> Ruling<T> {
+    /// The same ruling on what becomes of the value.
+    pub(crate) fn map<U>(self, f: impl FnOnce(T) -> U) -> Ruling<U> {
+        let with = |Cleared { value, trail, session }| Cleared { value: f(value), trail, session };
+        match self {
+            Ruling::Cleared(cleared) => Ruling::Cleared(with(cleared)),
+            Ruling::Held(cleared, reason) => Ruling::Held(with(cleared), reason),
+            Ruling::Refused(refusal, trail) => Ruling::Refused(refusal, trail),
+        }
+    }
+}
+
 /// One question to the policy.
 pub(crate) struct Question {
     /// What is to be done.
     pub(crate) call: Call,
-    /// What is to be said, if anything.
-    pub(crate) item: Option<Item>,
+    /// What is to be said, if anything: each text and file by itself.
+    pub(crate) items: Vec<Item>,
     /// Further fields of the audit record.
     pub(crate) fields: Vec<(String, String)>,
+}
+
+/// A call between this server and another, or one of its own users.
+pub(crate) fn call(
+    direction: Direction,
+    operation: impl Into<Cow<'static, str>>,
+    peer: Option<Peer>,
+    actor: &str,
+    target: &str,
+) -> Call {
+    Call {
+        operation: operation.into(),
+        direction,
+        peer,
+        actor: actor.to_owned(),
+        target: target.to_owned(),
+        time_ms: clock::now_ms(),
+        attributes: Vec::new(),
+    }
+}
+
+/// A text to be judged; `kind` as `wit/1.0.0/policy.wit` names them: `friend.remark`, `profile.text`, `group.text`, …
+pub(crate) fn text(kind: impl Into<Cow<'static, str>>, text: &str) -> Item {
+    Item { kind: kind.into(), text: text.to_owned(), attributes: Vec::new(), body: None }
+}
+
+/// A question about a call that says nothing more.
+impl From<Call> for Question {
+    fn from(call: Call) -> Question {
+        Question { call, items: Vec::new(), fields: Vec::new() }
+    }
 }
 
 /// The policy is too slow for what arrives.
@@ -80,7 +125,7 @@ pub(crate) struct Gate {
 /// A ruling's parts, before the value is put in.
 struct Judged {
     answer: Answer,
-    rewritten: Option<String>,
+    rewritten: Vec<(usize, String)>,
     trail: Trail,
     session: Session,
 }
@@ -101,16 +146,16 @@ impl Gate {
         self.policy.begin().generation()
     }
 
-    /// Rules on `value`; `rewrite` puts a rewritten text into it.
+    /// Rules on `value`; `rewrite` puts the rewritten text of an item, by its place among the items, into it.
     pub(crate) async fn rule<T>(
         &self,
         question: Question,
         mut value: T,
-        rewrite: impl FnOnce(&mut T, String),
+        mut rewrite: impl FnMut(&mut T, usize, String),
     ) -> Result<Ruling<T>, PolicyOverloaded> {
         let Judged { answer, rewritten, trail, session } = self.judge(question).await?;
-        if let Some(text) = rewritten {
-            rewrite(&mut value, text);
+        for (index, text) in rewritten {
+            rewrite(&mut value, index, text);
         }
         Ok(match answer {
             Answer::Pass => Ruling::Cleared(Cleared { value, trail, session }),
@@ -138,10 +183,10 @@ impl Gate {
 }
 
 fn judge_now(session: Session, question: Question) -> Judged {
-    let Question { call, item, mut fields } = question;
+    let Question { call, items, mut fields } = question;
     let mut decision = Decision::new(call.time_ms, session.generation());
-    let (answer, rewritten) = decide(&session, &call, item.as_ref(), &mut decision);
-    let (outcome, code) = outcome(&answer, rewritten.is_some());
+    let (answer, rewritten) = decide(&session, &call, &items, &mut decision);
+    let (outcome, code) = outcome(&answer, !rewritten.is_empty());
     metrics::counter!("isthmus_decisions_total", "outcome" => outcome).increment(1);
     if let Answer::Refuse(refusal) = &answer {
         fields.push(("reason".into(), refusal.message.clone()));
@@ -151,24 +196,31 @@ fn judge_now(session: Session, question: Question) -> Judged {
     Judged { answer, rewritten, trail: Trail::new(decision, event, recorded), session }
 }
 
-fn decide(session: &Session, call: &Call, item: Option<&Item>, decision: &mut Decision) -> (Answer, Option<String>) {
+type Rewritten = Vec<(usize, String)>;
+
+/// The first item that is not to pass decides; what others were rewritten to is not needed then.
+fn decide(session: &Session, call: &Call, items: &[Item], decision: &mut Decision) -> (Answer, Rewritten) {
     let access = session.access(call);
     decision.steps(access.steps);
     if !access.allowed {
-        return (Answer::Refuse(refusal(Code::DENIED_BY_ACCESS, access.reason, "access policy")), None);
+        return (Answer::Refuse(refusal(Code::DENIED_BY_ACCESS, access.reason, "access policy")), Vec::new());
     }
-    let Some(item) = item else { return (Answer::Pass, None) };
-    let content = session.content(call, item);
-    decision.steps(content.steps);
-    decision.labels = content.labels;
-    match content.verdict {
-        Verdict::Pass => (Answer::Pass, None),
-        Verdict::Rewrite(text) => (Answer::Pass, Some(text)),
-        Verdict::Hold(reason) => (Answer::Hold(reason), None),
-        Verdict::Reject(reason) => {
-            (Answer::Refuse(refusal(Code::DENIED_BY_CONTENT, Some(reason), "content policy")), None)
+    let mut rewritten = Vec::new();
+    for (index, item) in items.iter().enumerate() {
+        let content = session.content(call, item);
+        decision.steps(content.steps);
+        decision.labels.extend(content.labels);
+        match content.verdict {
+            Verdict::Pass => {}
+            Verdict::Rewrite(text) => rewritten.push((index, text)),
+            Verdict::Hold(reason) => return (Answer::Hold(reason), rewritten),
+            Verdict::Reject(reason) => {
+                let refusal = refusal(Code::DENIED_BY_CONTENT, Some(reason), "content policy");
+                return (Answer::Refuse(refusal), Vec::new());
+            }
         }
     }
+    (Answer::Pass, rewritten)
 }
 
 /// The plugin's public words, or ours: never the policy's content.

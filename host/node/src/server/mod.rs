@@ -3,12 +3,13 @@
 mod accounts;
 mod addresses;
 mod admin;
+#[allow(dead_code, reason = "the calls of §7.6 and §7.7 ask")]
+mod ask;
 pub(crate) mod audit_search;
-mod client_api;
+mod client;
 mod enroll;
 mod figures;
 mod gate;
-mod interconnect;
 mod outbox;
 mod postman;
 mod push;
@@ -16,6 +17,7 @@ mod receive;
 mod road;
 mod send;
 mod session;
+mod sns;
 mod socket;
 mod start;
 mod trail;

@@ -8,18 +8,21 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
+use isthmus_domain::errand::Errand;
 use isthmus_domain::inbox::{self, Delivery};
-use isthmus_domain::outbox::{self, Settlement, Waiting};
-use isthmus_domain::{Error, Stored};
+use isthmus_domain::outbox::{self, Load, Settlement, Waiting};
+use isthmus_domain::{Done, Error, Stored};
 use isthmus_net::PeerAddress;
+use isthmus_policy::{Direction, Peer};
 use isthmus_store::StoreError;
 use isthmus_store::lane::LaneId;
 use isthmus_wire::code::{Answer, Code, Empty, Retry};
 use isthmus_wire::{MessageInfo, ServerId, json};
+use serde_json::Value;
 
 use super::Server;
 use super::addresses::AddressError;
-use super::gate::Ruling;
+use super::gate::{self, Question, Ruling};
 use super::outbox::{Fate, Head, Outcome, Parcel, REFILL, Settlements};
 use super::push::Pushed;
 use super::road::Backoff;
@@ -27,6 +30,56 @@ use super::send::{message_question, rewrite};
 use super::session::Caller;
 use crate::clock;
 use crate::reply::chain;
+
+/// What a letter says.
+enum Sheet {
+    Message(Arc<Stored>),
+    Errand(Arc<Errand>),
+}
+
+impl Sheet {
+    fn path(&self) -> &str {
+        match self {
+            Sheet::Message(_) => "/sns/chat/",
+            Sheet::Errand(errand) => &errand.path,
+        }
+    }
+
+    fn body(&self) -> Bytes {
+        match self {
+            Sheet::Message(stored) => stored.chat_body().into(),
+            Sheet::Errand(errand) => errand.body.clone().into(),
+        }
+    }
+
+    /// Follows the call across servers.
+    fn id(&self) -> String {
+        match self {
+            Sheet::Message(stored) => stored.id.to_string(),
+            Sheet::Errand(errand) => errand.id.to_string(),
+        }
+    }
+}
+
+fn chat_body(info: &MessageInfo) -> Bytes {
+    [br#"{"messageInfo":"#.as_slice(), &json::write(info), b"}"].concat().into()
+}
+
+/// The question about a call to another server, with the texts in its body.
+pub(crate) fn errand_question(errand: &Errand, body: &Value, peer: Option<Peer>) -> Question {
+    let actor = errand.actor.as_ref().map_or("", |actor| actor.as_str());
+    let call = gate::call(Direction::Outbound, errand.call.clone(), peer, actor, &errand.target);
+    let at = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let items = errand.said.iter().map(|said| gate::text(said.kind.clone(), at(&said.pointer))).collect();
+    Question { call, items, fields: Vec::new() }
+}
+
+fn rewrite_errand(errand: &Errand, body: &mut Value, index: usize, text: String) {
+    let place = errand.said.get(index).and_then(|said| body.pointer_mut(&said.pointer));
+    if let Some(place) = place {
+        *place = text.into();
+    }
+}
 
 /// What one attempt came to.
 enum Attempt {
@@ -63,6 +116,14 @@ impl Server {
     pub(crate) fn deliver(&self, deliveries: &[Delivery]) {
         for delivery in deliveries.iter().filter(|d| self.hub.listens(&d.user)) {
             self.hub.publish(&delivery.user, &Pushed::of(&delivery.entry));
+        }
+    }
+
+    /// Does what a rule left to be done. Called in commit order.
+    pub(crate) fn after(self: &Arc<Self>, done: &Done, generation: u64) {
+        self.deliver(&done.deliveries);
+        for letter in &done.letters {
+            self.post(letter.clone(), generation);
         }
     }
 
@@ -117,18 +178,18 @@ impl Server {
             return Attempt::Away;
         };
         let Some(leave) = leave else { return Attempt::Away };
-        let stored = match self.message_of(waiting) {
-            Ok(stored) => stored,
+        let sheet = match self.sheet(waiting) {
+            Ok(sheet) => sheet,
             Err(error) => {
-                tracing::error!(error = chain(&error), "a letter's message cannot be read");
+                tracing::error!(error = chain(&error), "a letter cannot be read");
                 return Attempt::Later(Some(Duration::from_secs(60)));
             }
         };
-        let body = match self.still_cleared(parcel, &peer, &stored).await {
+        let body = match self.still_cleared(parcel, &peer, &sheet).await {
             Ok(body) => body,
             Err(attempt) => return attempt,
         };
-        match self.send_to(&peer, body, stored.id.to_string()).await {
+        match self.send_to(&peer, sheet.path(), body, sheet.id()).await {
             Answered::Final(outcome) => {
                 leave.arrived();
                 Attempt::Over(outcome)
@@ -148,28 +209,34 @@ impl Server {
     }
 
     /// The body to send: as it was judged, or as the active policy leaves it now.
-    async fn still_cleared(&self, parcel: &Parcel, peer: &ServerId, stored: &Stored) -> Result<Bytes, Attempt> {
+    async fn still_cleared(&self, parcel: &Parcel, peer: &ServerId, sheet: &Sheet) -> Result<Bytes, Attempt> {
         if parcel.generation == self.gate.generation() {
-            return Ok(stored.chat_body().into());
+            return Ok(sheet.body());
         }
-        let Ok(info) = stored.info() else { return Ok(stored.chat_body().into()) };
-        let question = message_question(
-            isthmus_policy::Direction::Outbound,
-            Some(self.peer_facts(peer)),
-            info.send_id.as_str(),
-            info.recv_id.as_str(),
-            &info.content,
-            stored.id.to_string(),
-        );
-        let rewritten = |info: &mut MessageInfo, text| rewrite(&mut info.content, text);
-        match self.gate.rule(question, info, rewritten).await {
-            Ok(Ruling::Cleared(cleared)) => {
-                let (info, _, _) = cleared.into_parts();
-                let mut body = br#"{"messageInfo":"#.to_vec();
-                body.extend_from_slice(&json::write(&info));
-                body.push(b'}');
-                Ok(body.into())
+        let peer = self.peer_facts(peer);
+        let ruling = match sheet {
+            Sheet::Message(stored) => {
+                let Ok(info) = stored.info() else { return Ok(sheet.body()) };
+                let question = message_question(
+                    Direction::Outbound,
+                    Some(peer),
+                    info.send_id.as_str(),
+                    info.recv_id.as_str(),
+                    &info.content,
+                    stored.id.to_string(),
+                );
+                let rewritten = |info: &mut MessageInfo, index, text| rewrite(&mut info.content, index, text);
+                self.gate.rule(question, info, rewritten).await.map(|ruling| ruling.map(|info| chat_body(&info)))
             }
+            Sheet::Errand(errand) => {
+                let body = serde_json::from_str(&errand.body).unwrap_or_default();
+                let question = errand_question(errand, &body, Some(peer));
+                let rewritten = |body: &mut Value, index, text| rewrite_errand(errand, body, index, text);
+                self.gate.rule(question, body, rewritten).await.map(|ruling| ruling.map(|body| body.to_string().into()))
+            }
+        };
+        match ruling {
+            Ok(Ruling::Cleared(cleared)) => Ok(cleared.into_parts().0),
             Ok(Ruling::Held(cleared, reason)) => {
                 let hold = cleared.hold(reason);
                 let (_, trail, _) = cleared.into_parts();
@@ -183,7 +250,7 @@ impl Server {
         }
     }
 
-    async fn send_to(&self, peer: &ServerId, body: Bytes, request_id: String) -> Answered {
+    async fn send_to(&self, peer: &ServerId, path: &str, body: Bytes, request_id: String) -> Answered {
         let info = match self.addresses.admitted(peer).await {
             Ok(info) => info,
             Err(error @ AddressError::Unknown(_)) => {
@@ -200,7 +267,7 @@ impl Server {
         if let Ok(value) = HeaderValue::from_str(&request_id) {
             headers.insert(crate::request::REQUEST_ID, value);
         }
-        match self.peers.send(&address, Method::POST, "/sns/chat/", body, headers).await {
+        match self.peers.send(&address, Method::POST, path, body, headers).await {
             Ok(answer) => understood(answer.status.as_u16(), &answer.headers, &answer.body),
             Err(error) => Answered::Nothing(None, chain(&error)),
         }
@@ -214,11 +281,16 @@ impl Server {
         }
     }
 
-    fn message_of(&self, waiting: &Waiting) -> Result<Arc<Stored>, Error> {
-        match &waiting.message {
-            Some(stored) => Ok(stored.clone()),
-            None => waiting.message(&self.store.view()?),
+    fn sheet(&self, waiting: &Waiting) -> Result<Sheet, Error> {
+        if let Load::Errand(errand) = &waiting.load {
+            return Ok(Sheet::Errand(errand.clone()));
         }
+        // Right after its commit a letter has its message with it.
+        if let Load::Message { message: Some(stored), .. } = &waiting.load {
+            return Ok(Sheet::Message(stored.clone()));
+        }
+        let stored = waiting.message(&self.store.view()?)?;
+        Ok(Sheet::Message(stored.ok_or(StoreError::Malformed { what: "a letter" })?))
     }
 
     /// Notes up to where a device has read; many devices' notes share one transaction.
@@ -274,19 +346,19 @@ impl Server {
         let (home, now, server) = (self.id.clone(), clock::now_ms(), self.clone());
         let rule = move |tx: &mut isthmus_store::Tx<'_>| {
             Server::scene(&home, now, |scene| {
-                let mut told = Vec::with_capacity(batch.len());
+                let mut all = Done::default();
                 for (parcel, outcome) in batch {
                     let id = &parcel.waiting.id;
-                    let delivery = match outcome.fate {
+                    all.extend(match outcome.fate {
                         Fate::Settled(settlement) => outbox::settle(tx, scene, id, settlement, outcome.audit)?,
                         Fate::Held(hold) => outbox::hold(tx, scene, id, &hold, outcome.audit)?,
-                    };
-                    told.extend(delivery);
+                    });
                 }
-                Ok::<_, Error>(told)
+                Ok::<_, Error>(all)
             })
         };
-        self.store.submit(rule, move |told| server.deliver(told)).await?.done().await.map(|_| ())
+        // What follows from an end (a catch-up, say) was judged by nobody yet.
+        self.store.submit(rule, move |done| server.after(done, 0)).await?.done().await.map(|_| ())
     }
 }
 

@@ -36,6 +36,12 @@ impl Pushed {
                 format!(r#"{{"kind":"sent","atMs":{at},"clientID":{client},"state":"{state}","message":{wire}}}"#)
             }
             Event::Receipt { message_id, state } => receipt(at, message_id, state).to_string(),
+            Event::News(news) => {
+                let mut value = Value::Object(news.body.clone());
+                value["kind"] = news.kind.as_str().into();
+                value["atMs"] = at.into();
+                value.to_string()
+            }
             Event::Gone => json!({"kind": "gone", "atMs": at}).to_string(),
         };
         Pushed { cursor: entry.cursor, json: json.into() }

@@ -1,12 +1,11 @@
 //! A message from another server: `POST /sns/chat/` (§7.4.2).
 //!
-//! Identity comes from the handshake, standing from the registry, the right to speak from R12; a
-//! duplicate is recognised before any policy sees it; "code 0" is said after the commit.
+//! Identity, standing and the right to speak (R12) were settled on the way here; a duplicate is
+//! recognised before any policy sees it; "code 0" is said after the commit.
 
 use std::sync::Arc;
 
 use isthmus_domain::message::{self, Disposition, Incoming, Received};
-use isthmus_domain::speaker::{self, Home};
 use isthmus_domain::{Digest, Error, TimeId};
 use isthmus_policy::{Direction, Event};
 use isthmus_store::WriteError;
@@ -29,7 +28,7 @@ enum Look {
 impl Server {
     /// Receives one message; `Ok` is code 0: it is kept.
     pub(crate) async fn receive(self: &Arc<Self>, peer: &ServerId, info: MessageInfo) -> Result<(), Problem> {
-        let digest = match self.look(peer, &info).await {
+        let digest = match self.look(&info) {
             Ok(Look::Duplicate) => return Ok(()),
             Ok(Look::New(digest)) => digest,
             Err(Error::Refused(refusal)) => return Err(self.turned_away(peer, &info, refusal).await),
@@ -44,7 +43,8 @@ impl Server {
             &info.content,
             info.message_id.as_str().to_owned(),
         );
-        let ruling = self.gate.rule(question, info, |info, text| rewrite(&mut info.content, text)).await?;
+        let ruling =
+            self.gate.rule(question, info, |info, index, text| rewrite(&mut info.content, index, text)).await?;
         let (cleared, disposition) = match ruling {
             Ruling::Cleared(cleared) => (cleared, Disposition::Deliver),
             Ruling::Held(cleared, reason) => {
@@ -89,18 +89,9 @@ impl Server {
         pending.done().await.map(|_| ())
     }
 
-    /// R12 and duplicates, before policy.
-    async fn look(&self, peer: &ServerId, info: &MessageInfo) -> Result<Look, Error> {
-        // The right to speak may hang on whether a serverId that the ID names is registered: ask that first. What the
-        // peer says of its own users needs no asking.
-        if !info.send_id.home_hint().is_some_and(|hint| peer.is(hint)) {
-            let home = self.store.read(|view| speaker::home_of(view, &self.id, &info.send_id))?;
-            if let Home::Ask(named) = home {
-                self.addresses.settle(&named).await;
-            }
-        }
+    /// Duplicates, before policy.
+    fn look(&self, info: &MessageInfo) -> Result<Look, Error> {
         let view = self.store.view()?;
-        let _claim = speaker::may_speak(&view, &self.id, peer, &info.send_id, "messageInfo.sendID")?;
         let digest = Digest::of_message(&view, info);
         if message::duplicate(&view, info, &digest)? {
             return Ok(Look::Duplicate);
@@ -108,7 +99,7 @@ impl Server {
         Ok(Look::New(digest))
     }
 
-    /// A message refused before the policy (a foreign speaker, a reused messageID): recorded all the same.
+    /// A message refused before the policy (a reused messageID): recorded all the same.
     async fn turned_away(&self, peer: &ServerId, info: &MessageInfo, refusal: Refusal) -> Problem {
         let content = Content::Text { message: String::new() };
         let mut question = message_question(

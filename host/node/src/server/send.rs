@@ -7,7 +7,7 @@ use isthmus_domain::inbox::State;
 use isthmus_domain::message::{self, Accepted, Disposition};
 use isthmus_domain::speaker::{self, Home};
 use isthmus_domain::{Digest, Error, TimeId};
-use isthmus_policy::{Call, Direction, Item, Peer, Reason, Session};
+use isthmus_policy::{Direction, Peer, Reason, Session};
 use isthmus_store::{Pending, WriteError};
 use isthmus_wire::code::{Code, Refusal};
 use isthmus_wire::message::TEXT_MAX;
@@ -15,7 +15,7 @@ use isthmus_wire::{ChatScene, Content, MessageId, MessageType, ServerId, UserId}
 use serde::{Deserialize, Serialize};
 
 use super::Server;
-use super::gate::{Cleared, Question, Ruling};
+use super::gate::{self, Cleared, Question, Ruling};
 use super::session::Caller;
 use super::trail::Trail;
 use crate::clock;
@@ -224,31 +224,19 @@ pub(crate) fn message_question(
         ("messageType".to_owned(), kind.to_owned()),
         ("messageID".to_owned(), message_id.clone()),
     ];
-    let call = Call {
-        operation: SEND.into(),
-        direction,
-        peer,
-        actor: actor.to_owned(),
-        target: target.to_owned(),
-        time_ms: clock::now_ms(),
-        attributes,
-    };
+    let mut call = gate::call(direction, SEND, peer, actor, target);
+    call.attributes = attributes;
     let is_text = content.message_type() == MessageType::Text;
-    let item = is_text.then(|| Item {
-        kind: "message.text".into(),
-        text: text.to_owned(),
-        attributes: Vec::new(),
-        body: None,
-    });
+    let items = if is_text { vec![gate::text("message.text", text)] } else { Vec::new() };
     let mut fields = vec![("messageID".to_owned(), message_id), ("messageType".to_owned(), kind.to_owned())];
     if is_text {
         fields.push(("text".to_owned(), text.to_owned()));
     }
-    Question { call, item, fields }
+    Question { call, items, fields }
 }
 
 /// Puts a rewritten text in.
-pub(crate) fn rewrite(content: &mut Content, text: String) {
+pub(crate) fn rewrite(content: &mut Content, _item: usize, text: String) {
     if let Content::Text { message } = content {
         *message = text;
     }

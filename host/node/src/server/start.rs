@@ -24,7 +24,7 @@ use super::gate::Gate;
 use super::outbox::{Outbox, Settlements};
 use super::push::Hub;
 use super::session::{Acks, Sessions};
-use super::{Directory, Listeners, Server, admin, client_api, interconnect};
+use super::{Directory, Listeners, Server, admin, client, sns};
 use crate::admin_token::{AdminTokenError, AdminTokens, Role, read_plain};
 use crate::config::ServerConfig;
 use crate::password::{PasswordError, Passwords};
@@ -318,8 +318,7 @@ impl RunningServer {
         let limits = limits(&server.config);
         let client_limits = Limits { max_connections: server.config.client.max_connections, ..limits.clone() };
         let of = server.clone();
-        let service =
-            move |request: Request<Incoming>, on: Arc<Connection>| interconnect::serve(of.clone(), request, on);
+        let service = move |request: Request<Incoming>, on: Arc<Connection>| sns::serve(of.clone(), request, on);
         let live = server.connections.interconnect.clone();
         self.spawn(
             bound.interconnect,
@@ -330,8 +329,8 @@ impl RunningServer {
             stopped,
         );
 
-        let (of, table) = (server.clone(), Arc::new(client_api::table()?));
-        let service = move |request: Request<Incoming>, _| client_api::serve(of.clone(), table.clone(), request);
+        let (of, table) = (server.clone(), Arc::new(client::table()?));
+        let service = move |request: Request<Incoming>, _| client::serve(of.clone(), table.clone(), request);
         let live = server.connections.client.clone();
         self.spawn(bound.client, Transport::Tls(tls.local.clone()), client_limits, live, service, stopped);
 

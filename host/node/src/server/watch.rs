@@ -11,7 +11,7 @@ use isthmus_wire::ServerStatus;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::Server;
-use super::interconnect::STANDING_EVERY;
+use super::sns::STANDING_EVERY;
 use crate::clock;
 use crate::reply::chain;
 

@@ -67,6 +67,21 @@ pub struct CallSpec {
     pub from: Caller,
     /// The field that names the user or server acting (R12); none where nobody is named.
     pub speaker: Option<&'static str>,
+    /// Whether a group's home may speak for others here (R12's one exception).
+    pub relay: Relay,
+}
+
+/// What a group's home may do in the name of users of other servers (R12, R20, R22).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Relay {
+    /// Nothing: the speaker's home calls.
+    Never,
+    /// The home of the group in this field may call as well as the speaker's.
+    Also(&'static str),
+    /// As [`Relay::Also`], in messages with `chatScene` group only.
+    InGroups(&'static str),
+    /// Only the home of the group in this field may call, whoever acted.
+    Only(&'static str),
 }
 
 /// Why no call was found.
@@ -128,19 +143,22 @@ impl CallSpec {
 
 macro_rules! calls {
     ($($(#[$doc:meta])* $konst:ident = $name:literal $method:ident $path:literal,
-        $clause:literal $r:expr, $from:ident => $to:ident, $speaker:expr;)*) => {
+        $clause:literal $r:expr, $from:ident => $to:ident, $speaker:expr $(, $relay:expr)?;)*) => {
         $($(#[$doc])* pub const $konst: CallSpec = CallSpec {
             name: $name, method: Method::$method, path: $path, clause: $clause, r: &$r,
-            to: Receiver::$to, from: Caller::$from, speaker: $speaker,
+            to: Receiver::$to, from: Caller::$from, speaker: $speaker, relay: calls!(@relay $($relay)?),
         };)*
         /// Every call there is.
         pub const CALLS: &[CallSpec] = &[$($konst),*];
     };
+    (@relay) => { Relay::Never };
+    (@relay $relay:expr) => { $relay };
 }
 
 calls! {
     /// Send a message.
-    MESSAGE_SEND = "message.send" Post "/sns/chat", "7.4.2" [2, 7, 8, 12], Server => Server, Some("messageInfo.sendID");
+    MESSAGE_SEND = "message.send" Post "/sns/chat", "7.4.2" [2, 7, 8, 12], Server => Server, Some("messageInfo.sendID"),
+        Relay::InGroups("messageInfo.recvID");
     /// Pull a file.
     FILE_DOWNLOAD = "file.download" Get "/sns/download/file", "7.4.5" [2, 3, 9], Server => Server, None;
     /// Query servers and their addresses.
@@ -172,7 +190,8 @@ calls! {
     /// Search groups.
     GROUP_SEARCH = "group.search" Get "/sns/find/groups", "7.7.3" [3, 14], Server => Server, None;
     /// Invite into a group.
-    GROUP_INVITE = "group.invite" Post "/sns/invite/groupreq", "7.7.4" [6, 12, 20, 21], Server => Server, Some("reqInfo.userInfo.userID");
+    GROUP_INVITE = "group.invite" Post "/sns/invite/groupreq", "7.7.4" [6, 12, 20, 21], Server => Server, Some("reqInfo.userInfo.userID"),
+        Relay::Also("reqInfo.groupInfo.groupID");
     /// Answer an invitation.
     GROUP_ANSWER = "group.answer" Post "/sns/invite/grouprep", "7.7.5" [12], Server => Server, Some("userID");
     /// Remove members.
@@ -188,7 +207,8 @@ calls! {
     /// A group's members.
     GROUP_MEMBERS = "group.members" Get "/sns/groupmembers", "7.7.12" [3, 19], Server => Server, None;
     /// Tell members' servers what changed.
-    GROUP_NOTICE = "group.notice" Post "/sns/notify/grpnotify", "7.7.13" [12, 22], Server => Server, Some("operUser.userID");
+    GROUP_NOTICE = "group.notice" Post "/sns/notify/grpnotify", "7.7.13" [12, 22], Server => Server, Some("operUser.userID"),
+        Relay::Only("groupInfo.groupID");
 }
 
 #[cfg(test)]

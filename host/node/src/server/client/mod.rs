@@ -5,22 +5,21 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
-use http_body_util::Full;
 use hyper::body::Incoming;
-use isthmus_net::http::{BodyError, read_body};
+use isthmus_net::http::{Body, BodyError, read_body};
 use isthmus_wire::code::{Code, Transport};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::Server;
-use super::accounts::ChangePassword;
-use super::push::Pushed;
-use super::send::Submission;
-use super::session::{Caller, SUBPROTOCOL};
 use crate::reply::{Problem, Reply, answer, refuse};
 use crate::request::number;
 use crate::route::{Found, Table};
+use crate::server::Server;
+use crate::server::accounts::ChangePassword;
+use crate::server::push::Pushed;
+use crate::server::send::Submission;
+use crate::server::session::{Caller, SUBPROTOCOL};
 
 /// What a client may take to send its body.
 const BODY_WITHIN: Duration = Duration::from_secs(20);
@@ -215,11 +214,11 @@ fn handshake(server: &Arc<Server>, request: &mut Request<Incoming>) -> Result<Re
     let server = server.clone();
     tokio::spawn(async move {
         match upgraded.await {
-            Ok(upgraded) => super::socket::serve(server, caller, after, upgraded).await,
+            Ok(upgraded) => crate::server::socket::serve(server, caller, after, upgraded).await,
             Err(error) => tracing::debug!(%error, "a socket ended before it began"),
         }
     });
-    let mut reply = Response::new(Full::new(Bytes::new()));
+    let mut reply = Response::new(Body::empty());
     *reply.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = reply.headers_mut();
     headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));

@@ -1,0 +1,57 @@
+//! Errands: calls to other servers that must not be lost (a friend's answer, a group's notice). They wait in ordered lanes
+//! of the outbox like messages, and are judged again before they leave if the policy changed meanwhile.
+
+use isthmus_store::Tx;
+use isthmus_wire::UserId;
+use serde::{Deserialize, Serialize};
+
+use crate::done::Done;
+use crate::error::Error;
+use crate::outbox::Settlement;
+use crate::scene::{Scene, TimeId};
+
+/// A text in an errand's body that the content policy judges.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Said {
+    /// The item's kind: `friend.remark`, `group.text`, …
+    pub kind: String,
+    /// JSON pointer into the body.
+    pub pointer: String,
+}
+
+/// One call to be made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Errand {
+    /// Names it in logs of both servers.
+    pub id: TimeId,
+    /// Name of its [`CallSpec`](isthmus_wire::call::CallSpec).
+    pub call: String,
+    /// The path, its parameter filled in.
+    pub path: String,
+    /// The body, JSON.
+    pub body: String,
+    /// In whose name; the local user who is told if it fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<UserId>,
+    /// To whom or what it is done: a userID or groupID.
+    pub target: String,
+    /// Texts for the content policy.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub said: Vec<Said>,
+    /// Whatever its module wants to find again when it is settled.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub tag: String,
+}
+
+/// What follows from an errand's end, in the transaction that takes it out of its lane.
+///
+/// # Errors
+/// If storage fails.
+pub(crate) fn settled(
+    _tx: &mut Tx<'_>,
+    _scene: &mut Scene<'_>,
+    _errand: &Errand,
+    _settlement: &Settlement,
+) -> Result<Done, Error> {
+    Ok(Done::default())
+}

@@ -1,0 +1,128 @@
+//! One request of another server, on its way to a handler.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Request, header};
+use hyper::body::Incoming;
+use isthmus_domain::Error;
+use isthmus_domain::speaker::{self, Finding};
+use isthmus_policy::{Direction, Event};
+use isthmus_wire::call::{CallSpec, Found, Method};
+use isthmus_wire::code::{Code, Refusal, Transport};
+use isthmus_wire::json::{self, Fields, Json, Read};
+use isthmus_wire::{ServerId, query};
+
+use crate::reply::Problem;
+use crate::server::Server;
+use crate::server::client::body_of;
+use crate::server::gate::{self, Question};
+use crate::server::trail::Trail;
+
+/// A request whose caller is in good standing. What it says is seen through [`Asked::read`] only.
+pub(crate) struct Asked {
+    pub(crate) server: Arc<Server>,
+    /// The calling server, as its certificate says.
+    pub(crate) peer: ServerId,
+    pub(crate) spec: &'static CallSpec,
+    pub(crate) head: Parts,
+    param: Option<(&'static str, String)>,
+    body: Bytes,
+}
+
+/// Platforms that an ID names are asked about one after the other; more than these no request names.
+const ASK_MAX: usize = 3;
+
+impl Asked {
+    pub(super) async fn take(
+        server: &Arc<Server>,
+        peer: ServerId,
+        found: Found,
+        request: Request<Incoming>,
+    ) -> Result<Asked, Problem> {
+        let (head, body) = request.into_parts();
+        let body = match found.spec.method {
+            Method::Post => {
+                check_media_type(&head)?;
+                body_of(body, server.config.limits.max_body_kib * 1024).await?
+            }
+            Method::Get => Bytes::new(),
+        };
+        Ok(Asked { server: server.clone(), peer, spec: found.spec, head, param: found.param, body })
+    }
+
+    /// What is asked, once it is certain that the peer may say it (R12). A foreign speaker is refused and recorded.
+    pub(crate) async fn read<T: Read>(&self) -> Result<T, Problem> {
+        for _ in 0..ASK_MAX {
+            match self.try_read()? {
+                Said::Read(value) => return Ok(value),
+                Said::Ask(named) => self.server.addresses.settle(&named).await,
+                Said::Foreign(refusal, speaker) => return Err(self.turned_away(refusal, &speaker).await),
+            }
+        }
+        Err(Problem::refused(Code::OVERLOADED, "the platform cannot say yet whose user this is; retry"))
+    }
+
+    fn try_read<T: Read>(&self) -> Result<Said<T>, Problem> {
+        match self.spec.method {
+            Method::Post => json::read_with(&self.body, |fields| Ok(self.judge(fields)))?,
+            Method::Get => {
+                let mut members = query::parse(self.head.uri.query().unwrap_or_default())?;
+                if let Some((name, value)) = &self.param {
+                    members.push((Cow::Borrowed(*name), Json::Text(Cow::Borrowed(value))));
+                }
+                self.judge(&Fields::root(&members))
+            }
+        }
+    }
+
+    fn judge<T: Read>(&self, fields: &Fields<'_>) -> Result<Said<T>, Problem> {
+        let view = self.server.store.view()?;
+        match speaker::check(&view, &self.server.id, &self.peer, self.spec, fields) {
+            Ok(Finding::May) => Ok(Said::Read(T::read(fields)?)),
+            Ok(Finding::Ask(named)) => Ok(Said::Ask(named)),
+            Err(Error::Refused(refusal)) => {
+                let speaker = self.spec.speaker.and_then(|field| fields.text_at(field)).unwrap_or_default();
+                Ok(Said::Foreign(refusal, speaker.to_owned()))
+            }
+            Err(fault) => Err(fault.into()),
+        }
+    }
+
+    #[allow(dead_code, reason = "§7.6.7 and §7.7.10 have one")]
+    /// The path's parameter, decoded.
+    pub(crate) fn param(&self) -> &str {
+        self.param.as_ref().map_or("", |(_, value)| value)
+    }
+
+    /// A question about this call.
+    pub(crate) fn question(&self, actor: &str, target: &str) -> Question {
+        let facts = Some(self.server.peer_facts(&self.peer));
+        gate::call(Direction::Inbound, self.spec.name, facts, actor, target).into()
+    }
+
+    async fn turned_away(&self, refusal: Refusal, speaker: &str) -> Problem {
+        let Question { call, fields, .. } = self.question(speaker, "");
+        let event = Event { call, outcome: "failed".into(), code: 0, fields };
+        let mut trail = Trail::of_event(&self.server.policy.begin(), event);
+        self.server.failed(refusal, &mut trail).await
+    }
+}
+
+enum Said<T> {
+    Read(T),
+    Ask(ServerId),
+    /// 1104, and whom the peer claimed to speak for.
+    Foreign(Refusal, String),
+}
+
+/// Peers of other makers may leave the type out; what they do send must not be something else.
+fn check_media_type(head: &Parts) -> Result<(), Problem> {
+    let media = head.headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    if !media.is_empty() && !media.to_ascii_lowercase().contains("json") {
+        return Err(Problem::Transport(Transport::WrongMediaType, "Content-Type must be application/json".to_owned()));
+    }
+    Ok(())
+}

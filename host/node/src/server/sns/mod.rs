@@ -1,0 +1,111 @@
+//! The interconnect listener: `/sns/…` for other servers, over mutual TLS (§5.3 b, chapter 7).
+//!
+//! Every call comes the same way: its spec is found, the caller's standing asked, then the handler reads the request with
+//! [`Asked::read`], which is the only way to see it and checks who speaks for whom (R12).
+
+mod asked;
+mod message;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::Request;
+use hyper::body::Incoming;
+use isthmus_net::Connection;
+use isthmus_wire::ServerId;
+use isthmus_wire::call::{self, CallSpec, Found, Method, Unroutable};
+use isthmus_wire::code::{Answer, Code, Empty, Transport};
+use serde::Serialize;
+
+pub(crate) use asked::Asked;
+
+use super::Server;
+use super::addresses::AddressError;
+use crate::reply::{self, Problem, Reply};
+
+/// Answers one request of another server.
+pub(crate) async fn serve(server: Arc<Server>, request: Request<Incoming>, connection: Arc<Connection>) -> Reply {
+    let id = crate::request::id(request.headers());
+    let began = Instant::now();
+    let found = match call::find(request.method().as_str(), request.uri().path()) {
+        Ok(found) => found,
+        Err(Unroutable::NoRoute) => return crate::request::no_route(&id),
+        Err(Unroutable::WrongMethod(method)) => return crate::request::wrong_method(&[http_method(method)], &id),
+    };
+    let name = found.spec.name;
+    let reply = carry_out(&server, found, request, &connection).await.unwrap_or_else(|problem| {
+        if !matches!(problem, Problem::Fault(_)) {
+            tracing::debug!(request = id, peer = %connection.identity, call = name, %problem, "refused");
+        }
+        reply::refuse(&problem, &id)
+    });
+    crate::telemetry::request("interconnect", name, &reply, began.elapsed());
+    crate::request::tag(reply, &id)
+}
+
+/// HTTP's own word for a method of chapter 7.
+pub(crate) fn http_method(method: Method) -> http::Method {
+    match method {
+        Method::Get => http::Method::GET,
+        Method::Post => http::Method::POST,
+    }
+}
+
+async fn carry_out(
+    server: &Arc<Server>,
+    found: Found,
+    request: Request<Incoming>,
+    connection: &Connection,
+) -> Result<Reply, Problem> {
+    let peer = admitted(server, connection).await?;
+    // Whoever calls us can be called: do not let what waits for them wait longer.
+    server.outbox.road(&peer).hint();
+    let spec = found.spec;
+    let handler = handler(spec)?;
+    let ask = Asked::take(server, peer, found, request).await?;
+    match handler {
+        Handler::Message => message::send(ask).await,
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Handler {
+    Message,
+}
+
+/// The table of contents: which calls are answered, and by whom.
+fn handler(spec: &CallSpec) -> Result<Handler, Problem> {
+    match spec.name {
+        name if name == call::MESSAGE_SEND.name => Ok(Handler::Message),
+        _ => Err(Problem::Transport(Transport::NoRoute, format!("{} is not offered by this server", spec.path))),
+    }
+}
+
+#[allow(dead_code, reason = "the calls of §7.6 and §7.7 answer more than 0")]
+/// `{"code": 0}` and what the call answers beside it.
+pub(crate) fn answer<T: Serialize>(body: T) -> Reply {
+    reply::json(200, Answer::of(body).write())
+}
+
+/// `{"code": 0}` alone.
+pub(crate) fn success() -> Reply {
+    reply::json(200, Answer::<Empty>::success().write())
+}
+
+/// The calling server, in good standing now (R13: asked again on every request).
+async fn admitted(server: &Server, connection: &Connection) -> Result<ServerId, Problem> {
+    let identity = connection.identity.server();
+    let peer = identity.ok_or_else(|| {
+        Problem::Transport(Transport::NoIdentity, "an interconnect certificate of a server is needed".to_owned())
+    })?;
+    match server.addresses.admitted(peer).await {
+        Ok(_) => Ok(peer.clone()),
+        Err(error @ (AddressError::Unknown(_) | AddressError::Barred { .. })) => {
+            Err(Problem::Transport(Transport::ForeignIdentity, error.to_string()))
+        }
+        Err(error @ AddressError::Unreachable(_)) => Err(Problem::refused(Code::OVERLOADED, format!("{error}; retry"))),
+    }
+}
+
+/// How often the standing of connected peers is looked at, beside every request.
+pub(crate) const STANDING_EVERY: Duration = Duration::from_secs(5);
