@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use isthmus_net::PeerAddress;
 use isthmus_wire::ServerId;
-use isthmus_wire::call::{CallSpec, Method};
+use isthmus_wire::call::CallSpec;
 use isthmus_wire::code::{Answer, Code, Refusal};
 use isthmus_wire::json::Read;
 

@@ -12,6 +12,7 @@ use isthmus_domain::speaker::{self, Finding};
 use isthmus_policy::{Direction, Event};
 use isthmus_wire::call::{CallSpec, Found, Method};
 use isthmus_wire::code::{Code, Refusal, Transport};
+use isthmus_wire::id::ID_MAX;
 use isthmus_wire::json::{self, Fields, Json, Read};
 use isthmus_wire::{ServerId, query};
 
@@ -59,7 +60,7 @@ impl Asked {
             match self.try_read()? {
                 Said::Read(value) => return Ok(value),
                 Said::Ask(named) => self.server.addresses.settle(&named).await,
-                Said::Foreign(refusal, speaker) => return Err(self.turned_away(refusal, &speaker).await),
+                Said::Foreign(foreign) => return Err(self.turned_away(foreign).await),
             }
         }
         Err(Problem::refused(Code::OVERLOADED, "the platform cannot say yet whose user this is; retry"))
@@ -84,8 +85,12 @@ impl Asked {
             Ok(Finding::May) => Ok(Said::Read(T::read(fields)?)),
             Ok(Finding::Ask(named)) => Ok(Said::Ask(named)),
             Err(Error::Refused(refusal)) => {
-                let speaker = self.spec.speaker.and_then(|field| fields.text_at(field)).unwrap_or_default();
-                Ok(Said::Foreign(refusal, speaker.to_owned()))
+                let named = |paths: &[&str]| {
+                    let found = paths.iter().find_map(|path| fields.text_at(path));
+                    found.filter(|text| text.len() <= ID_MAX).unwrap_or_default().to_owned()
+                };
+                let speaker = named(self.spec.speaker.as_slice());
+                Ok(Said::Foreign(Foreign { refusal, speaker, target: named(TARGETS), message_id: named(MESSAGE_ID) }))
             }
             Err(fault) => Err(fault.into()),
         }
@@ -103,20 +108,34 @@ impl Asked {
         gate::call(Direction::Inbound, self.spec.name, facts, actor, target).into()
     }
 
-    async fn turned_away(&self, refusal: Refusal, speaker: &str) -> Problem {
-        let Question { call, fields, .. } = self.question(speaker, "");
+    async fn turned_away(&self, foreign: Foreign) -> Problem {
+        let Question { call, mut fields, .. } = self.question(&foreign.speaker, &foreign.target);
+        if !foreign.message_id.is_empty() {
+            fields.push(("messageID".to_owned(), foreign.message_id));
+        }
         let event = Event { call, outcome: "failed".into(), code: 0, fields };
         let mut trail = Trail::of_event(&self.server.policy.begin(), event);
-        self.server.failed(refusal, &mut trail).await
+        self.server.failed(foreign.refusal, &mut trail).await
     }
 }
 
 enum Said<T> {
     Read(T),
     Ask(ServerId),
-    /// 1104, and whom the peer claimed to speak for.
-    Foreign(Refusal, String),
+    Foreign(Foreign),
 }
+
+/// A request in a foreign name (1104), as far as the audit record tells of it.
+struct Foreign {
+    refusal: Refusal,
+    speaker: String,
+    target: String,
+    message_id: String,
+}
+
+/// Where requests name whom they are for.
+const TARGETS: &[&str] = &["messageInfo.recvID", "reqInfo.groupInfo.groupID", "groupInfo.groupID", "groupID", "userID"];
+const MESSAGE_ID: &[&str] = &["messageInfo.messageID"];
 
 /// Peers of other makers may leave the type out; what they do send must not be something else.
 fn check_media_type(head: &Parts) -> Result<(), Problem> {
