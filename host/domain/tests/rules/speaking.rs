@@ -109,7 +109,7 @@ fn an_errand_waits_in_its_lane_and_leaves_it_once_settled() {
     });
     let sent = sent.unwrap();
     let heads = outbox::heads(&place.view()).unwrap();
-    assert_eq!(heads, [sent.clone()]);
+    assert_eq!(heads, std::slice::from_ref(&sent));
     assert_eq!((heads[0].call(), heads[0].actor()), ("friend.request", Some(&user("alice@north"))));
     let id = sent.id.clone();
     place.write(move |tx, scene| outbox::settle(tx, scene, &id, Settlement::Delivered, None)).unwrap();
