@@ -27,7 +27,9 @@ async fn every_device_of_a_user_gets_every_message_and_what_the_user_wrote_elsew
             assert_eq!((id, client_id.as_str(), text.as_str()), (sent.id.clone(), "from-the-phone", "hello"));
             assert_eq!((to, state.as_str()), (carol.id.clone(), "kept"));
         }
-        other @ (Event::Message { .. } | Event::Receipt { .. }) => panic!("the desk heard {other:?}"),
+        other @ (Event::Message { .. } | Event::Receipt { .. } | Event::News { .. }) => {
+            panic!("the desk heard {other:?}")
+        }
     }
     assert_eq!(elsewhere.next().await.receipt_for(&sent.id), Some(("delivered", 0)));
     // A device that was away reads the same, in the same order.

@@ -13,5 +13,6 @@ mod hostile;
 mod identity;
 mod log_in;
 mod reading;
+mod recall;
 mod roles;
 mod swap;

@@ -19,13 +19,27 @@ pub fn shipped(folder: PathBuf, lists: &[(&str, &[&str])]) -> PathBuf {
 /// The shipped bundle in `folder` and one hostile plugin beside: `loops`, `grows`, `traps`, …
 #[must_use]
 pub fn with_hostile(folder: PathBuf, plugin: &str, more: &str) -> PathBuf {
-    let folder = shipped(folder, &[]);
+    std::fs::create_dir_all(&folder).unwrap();
     std::fs::copy(hostile(plugin), folder.join("hostile.wasm")).unwrap();
+    with_plugin(folder, &format!("name = \"{plugin}\"\ncomponent = \"hostile.wasm\"\n{more}"))
+}
+
+/// The shipped bundle in `folder` and one more plugin: the lines of its table.
+#[must_use]
+pub fn with_plugin(folder: PathBuf, lines: &str) -> PathBuf {
+    let folder = shipped(folder, &[]);
     let path = folder.join("policy.toml");
     let text = std::fs::read_to_string(&path).unwrap();
-    let entry = format!("\n[[plugin]]\nname = \"{plugin}\"\ncomponent = \"hostile.wasm\"\n{more}\n");
-    std::fs::write(path, text + &entry).unwrap();
+    std::fs::write(path, format!("{text}\n[[plugin]]\n{lines}\n")).unwrap();
     folder
+}
+
+/// The shipped bundle in `folder`, and this operation denied to everybody.
+#[must_use]
+pub fn denying(folder: PathBuf, operation: &str) -> PathBuf {
+    let rule = format!("list = \"black\"\noperations = [\"{operation}\"]");
+    let lines = "name = \"stern\"\ncomponent = \"builtin:access-list\"\ngrants = [\"lists\"]";
+    with_plugin(folder, &format!("{lines}\n[[plugin.settings.rules]]\n{rule}"))
 }
 
 fn hostile(name: &str) -> PathBuf {

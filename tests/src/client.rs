@@ -52,6 +52,8 @@ pub enum Event {
     Sent { cursor: u64, to: String, id: String, client_id: String, text: String, state: String },
     /// What became of a message of the user's.
     Receipt { cursor: u64, id: String, state: String, code: i64, msg: String },
+    /// Anything else: `recalled`, `friend.request`, …
+    News { cursor: u64, kind: String, body: Value },
 }
 
 impl Event {
@@ -79,14 +81,27 @@ impl Event {
                 code: value["code"].as_i64().unwrap_or_default(),
                 msg: text(&value["msg"]),
             },
-            _ => panic!("no event: {value}"),
+            Some(kind) => Event::News { cursor, kind: kind.to_owned(), body: value.clone() },
+            None => panic!("no event: {value}"),
+        }
+    }
+
+    /// The news, if the event is of this kind.
+    #[must_use]
+    pub fn news(&self, wanted: &str) -> Option<&Value> {
+        match self {
+            Event::News { kind, body, .. } if kind == wanted => Some(body),
+            Event::News { .. } | Event::Message { .. } | Event::Sent { .. } | Event::Receipt { .. } => None,
         }
     }
 
     #[must_use]
     pub fn cursor(&self) -> u64 {
         match self {
-            Event::Message { cursor, .. } | Event::Sent { cursor, .. } | Event::Receipt { cursor, .. } => *cursor,
+            Event::Message { cursor, .. }
+            | Event::Sent { cursor, .. }
+            | Event::Receipt { cursor, .. }
+            | Event::News { cursor, .. } => *cursor,
         }
     }
 
@@ -95,7 +110,7 @@ impl Event {
     pub fn text(&self) -> Option<&str> {
         match self {
             Event::Message { text, .. } => Some(text),
-            Event::Sent { .. } | Event::Receipt { .. } => None,
+            Event::Sent { .. } | Event::Receipt { .. } | Event::News { .. } => None,
         }
     }
 
@@ -104,7 +119,7 @@ impl Event {
     pub fn receipt_for(&self, message: &str) -> Option<(&str, i64)> {
         match self {
             Event::Receipt { id, state, code, .. } if id == message => Some((state, *code)),
-            Event::Receipt { .. } | Event::Message { .. } | Event::Sent { .. } => None,
+            Event::Receipt { .. } | Event::Message { .. } | Event::Sent { .. } | Event::News { .. } => None,
         }
     }
 }
@@ -203,6 +218,15 @@ impl Client {
         crate::until(&format!("{} has {many} messages", self.id), async || {
             let texts = self.texts().await;
             (texts.len() >= many).then_some(texts)
+        })
+        .await
+    }
+
+    /// Waits for news of a kind, after a cursor; the first of them.
+    pub async fn news(&self, kind: &str, after: u64) -> Value {
+        crate::until(&format!("{} has news: {kind}", self.id), async || {
+            let events = self.inbox(after).await;
+            events.iter().find_map(|event| event.news(kind)).cloned()
         })
         .await
     }

@@ -106,14 +106,29 @@ pub enum Reply {
 
 type Script = Box<dyn FnMut(&Value) -> Reply + Send>;
 
+/// A call other than a message.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Call {
+    pub method: String,
+    /// Without a trailing slash, as it was encoded.
+    pub path: String,
+    pub query: String,
+    /// `null` if there was none.
+    pub body: Value,
+}
+
+type Others = Box<dyn FnMut(&Call) -> Value + Send>;
+
 #[derive(Default)]
 struct Heard {
     kept: Vec<Value>,
     calls: usize,
+    others: Vec<Call>,
 }
 
 struct Mind {
     script: Mutex<Script>,
+    others: Mutex<Others>,
     heard: Mutex<Heard>,
 }
 
@@ -146,7 +161,11 @@ impl FakePeer {
         let tls = ServerTls { credentials, client_auth: ClientAuth::Required(world.trust()), tls12: false };
         let (keep, settings) = watch::channel(tls.build().unwrap());
         let (stop, stopped) = oneshot::channel::<()>();
-        let mind = Arc::new(Mind { script: Mutex::new(Box::new(script)), heard: Mutex::default() });
+        let mind = Arc::new(Mind {
+            script: Mutex::new(Box::new(script)),
+            others: Mutex::new(Box::new(|_| json!({"code": 0, "msg": "success"}))),
+            heard: Mutex::default(),
+        });
         let of = mind.clone();
         let running = tokio::spawn(async move {
             let service = move |request, connection| answer(of.clone(), request, connection);
@@ -171,11 +190,27 @@ impl FakePeer {
         *self.mind.script.lock().unwrap() = Box::new(script);
     }
 
+    /// What it answers calls other than messages from now on: a JSON body.
+    pub fn answer_calls(&self, others: impl FnMut(&Call) -> Value + Send + 'static) {
+        *self.mind.others.lock().unwrap() = Box::new(others);
+    }
+
+    /// The calls other than messages that it got, in their order.
+    #[must_use]
+    pub fn heard(&self) -> Vec<Call> {
+        self.mind.heard.lock().unwrap().others.clone()
+    }
+
     /// The texts that it has kept, in the order in which it did.
     #[must_use]
     pub fn texts(&self) -> Vec<String> {
-        let heard = self.mind.heard.lock().unwrap();
-        heard.kept.iter().map(|m| m["content"]["message"].as_str().unwrap().to_owned()).collect()
+        self.kept().iter().filter_map(|m| m["content"]["message"].as_str().map(str::to_owned)).collect()
+    }
+
+    /// The messages that it has kept, each a `messageInfo`, in the order in which it did.
+    #[must_use]
+    pub fn kept(&self) -> Vec<Value> {
+        self.mind.heard.lock().unwrap().kept.clone()
     }
 
     /// Calls so far.
@@ -191,7 +226,19 @@ impl FakePeer {
 }
 
 async fn answer(mind: Arc<Mind>, request: Request<Incoming>, connection: Arc<Connection>) -> Response<Body> {
-    let body = read_body(request.into_body(), 1 << 20, Duration::from_secs(10)).await.unwrap_or_default();
+    let (head, body) = request.into_parts();
+    let body = read_body(body, 1 << 20, Duration::from_secs(10)).await.unwrap_or_default();
+    if head.uri.path().trim_end_matches('/') != "/sns/chat" {
+        let call = Call {
+            method: head.method.to_string(),
+            path: head.uri.path().trim_end_matches('/').to_owned(),
+            query: head.uri.query().unwrap_or_default().to_owned(),
+            body: serde_json::from_slice(&body).unwrap_or_default(),
+        };
+        let said = (mind.others.lock().unwrap())(&call);
+        mind.heard.lock().unwrap().others.push(call);
+        return json_answer(200, said.to_string());
+    }
     let chat: Value = serde_json::from_slice(&body).unwrap_or_default();
     let message = &chat["messageInfo"];
     let reply = (mind.script.lock().unwrap())(message);

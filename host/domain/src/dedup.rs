@@ -3,7 +3,7 @@
 //! asked before the policy is.
 
 use isthmus_store::{Reader, Tx};
-use isthmus_wire::{ChatScene, Code, Content, MessageInfo, UserId, json};
+use isthmus_wire::{ChatScene, Code, Content, MessageId, MessageInfo, UserId, json};
 
 use crate::account::user_key;
 use crate::error::Error;
@@ -49,10 +49,14 @@ pub(crate) fn conversation(scene: ChatScene, send_id: &UserId, recv_id: &UserId)
 /// The messageID first: IDs that rise with time, as ours do, make rows that are appended, whatever the conversation. A
 /// commit of many messages then touches a page or two instead of one a conversation.
 fn received_key(reader: &(impl Reader + ?Sized), info: &MessageInfo) -> Vec<u8> {
+    key(reader, info, matches!(info.content, Content::Repeal { .. }), &info.message_id)
+}
+
+fn key(reader: &(impl Reader + ?Sized), info: &MessageInfo, repeal: bool, message_id: &MessageId) -> Vec<u8> {
     let name = conversation(info.chat_scene, &info.send_id, &info.recv_id);
-    let mut key = Vec::with_capacity(17 + info.message_id.as_str().len());
-    key.push(u8::from(matches!(info.content, Content::Repeal { .. })));
-    key.extend_from_slice(info.message_id.as_str().as_bytes());
+    let mut key = Vec::with_capacity(17 + message_id.as_str().len());
+    key.push(u8::from(repeal));
+    key.extend_from_slice(message_id.as_str().as_bytes());
     key.extend_from_slice(&half(reader.index_hash("conversation", &name)));
     key
 }
@@ -65,6 +69,18 @@ pub fn received(reader: &(impl Reader + ?Sized), info: &MessageInfo, digest: &Di
     let Some(row) = reader.get(DEDUP, &received_key(reader, info))? else { return Ok(None) };
     let mut cut = Cut::new(&row, "a duplicate's row");
     same(cut.array()?, digest, "messageInfo.messageID")?;
+    Ok(Some(TimeId(cut.array()?)))
+}
+
+/// The record of the message with this ID in the conversation of `info`.
+pub(crate) fn original(
+    reader: &(impl Reader + ?Sized),
+    info: &MessageInfo,
+    message_id: &MessageId,
+) -> Result<Option<TimeId>, Error> {
+    let Some(row) = reader.get(DEDUP, &key(reader, info, false, message_id))? else { return Ok(None) };
+    let mut cut = Cut::new(&row, "a duplicate's row");
+    let _digest: [u8; 16] = cut.array()?;
     Ok(Some(TimeId(cut.array()?)))
 }
 

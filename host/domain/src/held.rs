@@ -93,6 +93,10 @@ pub fn get(reader: &(impl Reader + ?Sized), id: &TimeId) -> Result<Option<Held>,
     reader.get(HELD, &id.0)?.map(|value| parse(reader, &id.0, &value)).transpose()
 }
 
+pub(crate) fn is_held(reader: &(impl Reader + ?Sized), id: &TimeId) -> Result<bool, StoreError> {
+    Ok(reader.get(HELD, &id.0)?.is_some())
+}
+
 fn take(tx: &mut Tx<'_>, id: &TimeId) -> Result<HeldRow, Error> {
     let value = tx.get(HELD, &id.0)?.ok_or_else(|| Error::refused(Code::NotFound, "no such message is held"))?;
     tx.delete(HELD, &id.0);

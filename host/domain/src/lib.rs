@@ -15,6 +15,7 @@ pub mod message;
 pub mod news;
 pub mod outbox;
 pub mod peer;
+pub mod recall;
 pub mod record;
 pub mod registry;
 mod row;

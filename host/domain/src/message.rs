@@ -16,6 +16,7 @@ use crate::held::{self, Hold, Way};
 use crate::inbox::{self, Delivery, Event, State};
 use crate::outbox::{self, Waiting};
 use crate::peer::{self, Standing};
+use crate::recall;
 use crate::scene::{Scene, TimeId};
 use crate::speaker::{self, Claim, Home};
 use crate::stored::{self, Stored};
@@ -233,6 +234,8 @@ pub struct Incoming {
     pub digest: Digest,
     /// Policy's word.
     pub disposition: Disposition,
+    /// Of a recall: how long after the message came it may still come, in milliseconds.
+    pub recall_within_ms: u64,
     /// The audit record.
     pub audit: Vec<u8>,
 }
@@ -241,7 +244,7 @@ pub struct Incoming {
 #[derive(Debug, Clone)]
 pub enum Received {
     /// Kept; what to push to whom (nothing if it is held).
-    Kept(Option<Delivery>),
+    Kept(Done),
     /// Had been received before; nothing was written, the audit record neither.
     Duplicate,
 }
@@ -256,8 +259,14 @@ pub fn receive(tx: &mut Tx<'_>, scene: &mut Scene<'_>, m: Incoming) -> Result<Re
     if duplicate(tx, &m.info, &m.digest)? {
         return Ok(Received::Duplicate);
     }
-    check_type(m.info.message_type())?;
     let user = recipient(tx, scene.home, &m.info)?;
+    if let Content::Repeal { message_id } = &m.info.content {
+        let done = recall::receive(tx, scene, &m, message_id, m.recall_within_ms)?;
+        dedup::note_received(tx, &m.info, &m.digest, &m.id);
+        tx.audit(m.audit);
+        return Ok(Received::Kept(done));
+    }
+    check_type(m.info.message_type())?;
     let mut stored = Stored::new(m.id, scene.now_ms, &m.info);
     stored.peer = Some(m.peer.as_str().to_owned());
     stored.put(tx);
@@ -265,15 +274,15 @@ pub fn receive(tx: &mut Tx<'_>, scene: &mut Scene<'_>, m: Incoming) -> Result<Re
         speaker::remember(tx, &m.peer, &m.info.send_id);
     }
     dedup::note_received(tx, &m.info, &m.digest, &stored.id);
-    let delivery = match m.disposition {
-        Disposition::Deliver => Some(inbox::append(tx, &user, scene.now_ms, Event::Message(Arc::new(stored)))?),
-        Disposition::Hold(hold) => {
-            held::put(tx, scene, &stored.id, Way::In, &hold);
-            None
+    let mut done = Done::default();
+    match m.disposition {
+        Disposition::Deliver => {
+            done.deliveries.push(inbox::append(tx, &user, scene.now_ms, Event::Message(Arc::new(stored)))?);
         }
-    };
+        Disposition::Hold(hold) => held::put(tx, scene, &stored.id, Way::In, &hold),
+    }
     tx.audit(m.audit);
-    Ok(Received::Kept(delivery))
+    Ok(Received::Kept(done))
 }
 
 /// The local user that a peer's message is for.
@@ -298,6 +307,9 @@ pub(crate) fn resume(
     expires_ms: u64,
 ) -> Result<Done, Error> {
     let stored = stored::expect(tx, id)?;
+    if stored.recalled {
+        return Ok(Done::default());
+    }
     let info = stored.info()?;
     let mut deliveries = Vec::new();
     match way {

@@ -11,6 +11,8 @@ use crate::scene::TimeId;
 use crate::table::MESSAGES;
 
 const FORM: u8 = 1;
+/// As [`FORM`], recalled.
+const RECALLED: u8 = 2;
 const WHAT: &str = "a message";
 
 /// A message on stable storage.
@@ -24,6 +26,8 @@ pub struct Stored {
     pub peer: Option<String>,
     /// What our own user's client called it.
     pub client_msg_id: Option<String>,
+    /// Its sender took it back: no user is shown it any more (R7).
+    pub recalled: bool,
     /// `messageInfo` as JSON, as it goes on the wire.
     pub wire: String,
 }
@@ -33,7 +37,7 @@ impl Stored {
     #[must_use]
     pub fn new(id: TimeId, time_ms: u64, info: &MessageInfo) -> Self {
         let wire = String::from_utf8(json::write(info)).expect("JSON is UTF-8");
-        Self { id, time_ms, peer: None, client_msg_id: None, wire }
+        Self { id, time_ms, peer: None, client_msg_id: None, recalled: false, wire }
     }
 
     /// The message itself.
@@ -53,7 +57,7 @@ impl Stored {
 
     fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.wire.len() + 80);
-        out.push(FORM);
+        out.push(if self.recalled { RECALLED } else { FORM });
         out.extend_from_slice(&self.time_ms.to_be_bytes());
         put_short(&mut out, self.peer.as_deref().unwrap_or(""));
         put_short(&mut out, self.client_msg_id.as_deref().unwrap_or(""));
@@ -63,14 +67,16 @@ impl Stored {
 
     fn decode(id: TimeId, bytes: &[u8]) -> Result<Self, StoreError> {
         let mut cut = Cut::new(bytes, WHAT);
-        if cut.byte()? != FORM {
-            return Err(cut.wrong());
-        }
+        let recalled = match cut.byte()? {
+            FORM => false,
+            RECALLED => true,
+            _ => return Err(cut.wrong()),
+        };
         let time_ms = cut.u64()?;
         let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         let peer = some(cut.short_text()?);
         let client_msg_id = some(cut.short_text()?);
-        Ok(Self { id, time_ms, peer, client_msg_id, wire: cut.text()?.to_owned() })
+        Ok(Self { id, time_ms, peer, client_msg_id, recalled, wire: cut.text()?.to_owned() })
     }
 
     pub(crate) fn put(&self, tx: &mut Tx<'_>) {

@@ -6,6 +6,7 @@ mod messages;
 mod place;
 mod properties;
 mod quarantine;
+mod recalling;
 mod receiving;
 mod registry;
 mod speaking;

@@ -98,6 +98,11 @@ impl Place {
         Ok(self.store.write_blocking(rule)?)
     }
 
+    /// Lets time pass.
+    pub(crate) fn pass(&self, ms: u64) {
+        self.now.fetch_add(ms, Ordering::Relaxed);
+    }
+
     pub(crate) fn view(&self) -> View {
         self.store.view().unwrap()
     }
@@ -149,6 +154,7 @@ impl Place {
             info,
             digest,
             disposition: Disposition::Deliver,
+            recall_within_ms: 1000,
             audit: b"receive".to_vec(),
         }
     }
@@ -185,6 +191,11 @@ impl Place {
 }
 
 pub(crate) fn words(event: &Event) -> String {
+    if let Event::Message(message) | Event::Sent { message, .. } = event
+        && message.recalled
+    {
+        return "recalled".into();
+    }
     let said = |m: &isthmus_domain::Stored| m.info().unwrap().content.text().unwrap().to_owned();
     match event {
         Event::Message(message) => format!("got {}", said(message)),

@@ -44,6 +44,8 @@ pub struct Delivery {
     pub per_peer_in_flight: usize,
     /// One call to a peer, answer included.
     pub request_timeout_ms: Millis,
+    /// How long a user may recall a message (R7); 0: never.
+    pub recall_s: Seconds,
 }
 
 /// `[store]`

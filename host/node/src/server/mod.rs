@@ -13,6 +13,7 @@ mod gate;
 mod outbox;
 mod postman;
 mod push;
+mod recall;
 mod receive;
 mod road;
 mod send;

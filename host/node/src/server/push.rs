@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use isthmus_domain::{Entry, Event, State, TimeId};
+use isthmus_domain::{Entry, Event, State, Stored, TimeId};
 use isthmus_wire::{MessageId, UserId};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -28,6 +28,7 @@ impl Pushed {
     pub(crate) fn of(entry: &Entry) -> Pushed {
         let at = entry.time_ms;
         let json = match &entry.event {
+            Event::Message(stored) | Event::Sent { message: stored, .. } if stored.recalled => recalled(at, stored),
             Event::Message(stored) => format!(r#"{{"kind":"message","atMs":{at},"message":{}}}"#, stored.wire),
             Event::Sent { message, state } => {
                 let client = message.client_msg_id.as_deref().map_or(Value::Null, Value::from);
@@ -46,6 +47,16 @@ impl Pushed {
         };
         Pushed { cursor: entry.cursor, json: json.into() }
     }
+}
+
+/// In place of a message that was taken back: who wrote what to whom, and no more.
+fn recalled(at_ms: u64, stored: &Stored) -> String {
+    let message: Value = serde_json::from_str(&stored.wire).unwrap_or_default();
+    json!({
+        "kind": "recalled", "atMs": at_ms, "messageID": message["messageID"], "sendID": message["sendID"],
+        "recvID": message["recvID"], "chatScene": message["chatScene"],
+    })
+    .to_string()
 }
 
 fn receipt(at_ms: u64, message_id: &MessageId, state: &State) -> Value {

@@ -34,6 +34,7 @@ impl Server {
             Err(Error::Refused(refusal)) => return Err(self.turned_away(peer, &info, refusal).await),
             Err(fault) => return Err(fault.into()),
         };
+        let is_recall = matches!(info.content, Content::Repeal { .. });
         let facts = Some(self.peer_facts(peer));
         let question = message_question(
             Direction::Inbound,
@@ -47,6 +48,7 @@ impl Server {
             self.gate.rule(question, info, |info, index, text| rewrite(&mut info.content, index, text)).await?;
         let (cleared, disposition) = match ruling {
             Ruling::Cleared(cleared) => (cleared, Disposition::Deliver),
+            Ruling::Held(cleared, reason) if is_recall => return Err(self.no_quarantine(cleared, reason).await),
             Ruling::Held(cleared, reason) => {
                 let hold = cleared.hold(reason);
                 (cleared, Disposition::Hold(hold))
@@ -54,7 +56,7 @@ impl Server {
             Ruling::Refused(refusal, trail) => return Err(self.refused(refusal, &trail).await),
         };
         let (info, mut trail, session) = cleared.into_parts();
-        let outcome = self.keep(peer, info, digest, disposition, &trail).await;
+        let outcome = self.keep(peer, info, digest, disposition, &trail, session.generation()).await;
         drop(session);
         match outcome {
             Ok(()) => Ok(()),
@@ -70,18 +72,29 @@ impl Server {
         digest: Digest,
         disposition: Disposition,
         trail: &Trail,
+        generation: u64,
     ) -> Result<(), WriteError<Error>> {
         let now = clock::now_ms();
         let id = TimeId::mint(now, &mut clock::random);
-        let incoming = Incoming { id, peer: peer.clone(), info, digest, disposition, audit: trail.record() };
+        let delivery = &self.config.delivery;
+        let incoming = Incoming {
+            id,
+            peer: peer.clone(),
+            info,
+            digest,
+            disposition,
+            // A recall that was made in time may be as late as any letter.
+            recall_within_ms: (delivery.recall_s + delivery.expire_s) * 1000,
+            audit: trail.record(),
+        };
         let (home, server) = (self.id.clone(), self.clone());
         let pending = self
             .store
             .submit(
                 move |tx| Server::scene(&home, now, |scene| message::receive(tx, scene, incoming)),
                 move |received| {
-                    if let Received::Kept(Some(delivery)) = received {
-                        server.deliver(std::slice::from_ref(delivery));
+                    if let Received::Kept(done) = received {
+                        server.after(done, generation);
                     }
                 },
             )

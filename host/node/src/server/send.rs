@@ -23,6 +23,8 @@ use crate::reply::Problem;
 
 /// The operation, as policies and audit records name it.
 pub(crate) const SEND: &str = "message.send";
+/// A message that takes another one back (R7): policies may treat it otherwise.
+const RECALL: &str = "message.recall";
 
 /// What a client hands in.
 #[derive(Debug, Deserialize)]
@@ -224,13 +226,24 @@ pub(crate) fn message_question(
         ("messageType".to_owned(), kind.to_owned()),
         ("messageID".to_owned(), message_id.clone()),
     ];
-    let mut call = gate::call(direction, SEND, peer, actor, target);
+    let recalled = if let Content::Repeal { message_id } = content { Some(message_id.to_string()) } else { None };
+    let operation = if recalled.is_some() { RECALL } else { SEND };
+    let mut call = gate::call(direction, operation, peer, actor, target);
     call.attributes = attributes;
     let is_text = content.message_type() == MessageType::Text;
-    let items = if is_text { vec![gate::text("message.text", text)] } else { Vec::new() };
+    let mut items = Vec::new();
+    if is_text {
+        items.push(gate::text("message.text", text));
+    }
     let mut fields = vec![("messageID".to_owned(), message_id), ("messageType".to_owned(), kind.to_owned())];
     if is_text {
         fields.push(("text".to_owned(), text.to_owned()));
+    }
+    if let Some(recalled) = recalled {
+        let mut item = gate::text("message.repeal", "");
+        item.attributes.push(("messageID".to_owned(), recalled.clone()));
+        items.push(item);
+        fields.push(("recalled".to_owned(), recalled));
     }
     Question { call, items, fields }
 }

@@ -36,6 +36,7 @@ pub(crate) enum Endpoint {
     Me,
     Password,
     Send,
+    Recall,
     Inbox,
     Acknowledge,
     Socket,
@@ -52,6 +53,7 @@ pub(crate) fn table() -> Result<Table<Endpoint>, matchit::InsertError> {
         (Method::GET, "/client/v1/me", Endpoint::Me),
         (Method::POST, "/client/v1/password", Endpoint::Password),
         (Method::POST, "/client/v1/messages", Endpoint::Send),
+        (Method::POST, "/client/v1/messages/{id}/recall", Endpoint::Recall),
         (Method::GET, "/client/v1/inbox", Endpoint::Inbox),
         (Method::POST, "/client/v1/inbox/ack", Endpoint::Acknowledge),
         (Method::GET, "/client/v1/socket", Endpoint::Socket),
@@ -130,6 +132,10 @@ async fn dispatch(
         Endpoint::Send => {
             let ask: Submission = parse(&body_of(body, max).await?)?;
             value(server.submit(&caller, ask).await?.wait().await?)
+        }
+        Endpoint::Recall => {
+            let id = params.first().map(String::as_str).unwrap_or_default();
+            value(server.recall(&caller, id).await?)
         }
         Endpoint::Inbox => inbox(server, &caller, head.uri.query().unwrap_or_default()),
         Endpoint::Acknowledge => {
@@ -256,6 +262,7 @@ fn label(endpoint: Endpoint) -> &'static str {
         Endpoint::Me => "me",
         Endpoint::Password => "password",
         Endpoint::Send => "messages",
+        Endpoint::Recall => "messages.recall",
         Endpoint::Inbox => "inbox",
         Endpoint::Acknowledge => "inbox.ack",
         Endpoint::Socket => "socket",
