@@ -3,11 +3,12 @@
 use std::ops::Bound;
 
 use isthmus_store::{Reader, StoreError, Tx};
-use isthmus_wire::{Code, ServerId, UserId};
+use isthmus_wire::{Code, MediaId, ServerId, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::dedup::half;
 use crate::error::Error;
+use crate::profile;
 use crate::row;
 use crate::scene::Scene;
 use crate::session;
@@ -18,8 +19,6 @@ const DISABLED: u8 = 1;
 
 /// The longest local part, in characters.
 pub const LOCAL_MAX: usize = 64;
-/// The longest name, in characters.
-pub const NAME_MAX: usize = 128;
 
 /// A local user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +33,18 @@ pub struct User {
     pub disabled: bool,
     /// Milliseconds since 1970 UTC.
     pub created_ms: u64,
+    /// With country code, as 0086…; friends alone are told ([`profile`](crate::profile)).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phone_number: Option<String>,
+    /// What the user says of itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remark: Option<String>,
+    /// The portrait's file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub portrait: Option<MediaId>,
+    /// No search finds it (R14).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hidden: bool,
 }
 
 /// Who is to be created.
@@ -45,6 +56,8 @@ pub struct NewUser {
     pub name: String,
     /// A PHC string.
     pub password_hash: Option<String>,
+    /// With country code, as 0086… or +86….
+    pub phone_number: Option<String>,
 }
 
 /// Where a user's rows lie. The server's part of the ID is taken without regard to case (R13).
@@ -86,29 +99,30 @@ fn check_local(local: &str) -> Result<(), Error> {
     Err(Error::field(Code::InvalidField, "local", wrong))
 }
 
-fn check_name(name: &str) -> Result<(), Error> {
-    if name.trim().is_empty() {
-        return Err(Error::field(Code::MissingField, "name", "is missing or empty"));
-    }
-    if name.chars().count() > NAME_MAX || name.chars().any(char::is_control) {
-        return Err(Error::field(Code::InvalidField, "name", "is too long or contains a control character"));
-    }
-    Ok(())
-}
-
 /// Creates `local@serverId`.
 ///
 /// # Errors
-/// 1002 or 1003 for a local part or name that will not do, 1201 if there is such a user.
+/// 1002 or 1003 for a local part, name or phone number that will not do, 1201 if there is such a user.
 pub fn create_user(tx: &mut Tx<'_>, scene: &Scene<'_>, new: NewUser) -> Result<User, Error> {
     check_local(&new.local)?;
-    check_name(&new.name)?;
+    profile::check_name(&new.name)?;
+    let phone_number = new.phone_number.as_deref().map(profile::phone_number).transpose()?.flatten();
     let id = UserId::parse(&format!("{}@{}", new.local, scene.home))
         .map_err(|e| Error::field(Code::InvalidField, "local", e))?;
     if find_user(tx, &id)?.is_some() {
         return Err(Error::field(Code::AlreadyExists, "local", format_args!("there is a user {id} already")));
     }
-    let user = User { id, name: new.name, password_hash: new.password_hash, disabled: false, created_ms: scene.now_ms };
+    let user = User {
+        id,
+        name: new.name,
+        password_hash: new.password_hash,
+        disabled: false,
+        created_ms: scene.now_ms,
+        phone_number,
+        remark: None,
+        portrait: None,
+        hidden: false,
+    };
     write(tx, &user);
     Ok(user)
 }
@@ -147,7 +161,7 @@ pub fn list_users(reader: &(impl Reader + ?Sized)) -> Result<Vec<User>, StoreErr
     rows.iter().map(|(_, v)| row::parse(v.get(1..).unwrap_or_default(), WHAT)).collect()
 }
 
-fn change(tx: &mut Tx<'_>, id: &UserId, alter: impl FnOnce(&mut User)) -> Result<User, Error> {
+pub(crate) fn change(tx: &mut Tx<'_>, id: &UserId, alter: impl FnOnce(&mut User)) -> Result<User, Error> {
     let mut user = find_user(tx, id)?
         .ok_or_else(|| Error::field(Code::NotFound, "userID", format_args!("there is no user {id}")))?;
     alter(&mut user);
@@ -175,13 +189,4 @@ pub fn set_disabled(tx: &mut Tx<'_>, id: &UserId, disabled: bool) -> Result<User
         session::revoke_all(tx, id)?;
     }
     Ok(user)
-}
-
-/// Gives a user another name.
-///
-/// # Errors
-/// 1002 or 1003 for a name that will not do, 1004 if there is no such user.
-pub fn set_name(tx: &mut Tx<'_>, id: &UserId, name: String) -> Result<User, Error> {
-    check_name(&name)?;
-    change(tx, id, |user| user.name = name)
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::done::Done;
 use crate::error::Error;
+use crate::friend;
 use crate::outbox::Settlement;
 use crate::scene::{Scene, TimeId};
 
@@ -48,10 +49,13 @@ pub struct Errand {
 /// # Errors
 /// If storage fails.
 pub(crate) fn settled(
-    _tx: &mut Tx<'_>,
-    _scene: &mut Scene<'_>,
-    _errand: &Errand,
-    _settlement: &Settlement,
+    tx: &mut Tx<'_>,
+    scene: &mut Scene<'_>,
+    errand: &Errand,
+    settlement: &Settlement,
 ) -> Result<Done, Error> {
-    Ok(Done::default())
+    match errand.call.as_str() {
+        call if call.starts_with("friend.") => friend::settled(tx, scene, errand, settlement),
+        _ => Ok(Done::default()),
+    }
 }

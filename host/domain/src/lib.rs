@@ -6,15 +6,18 @@
 
 pub mod account;
 pub mod dedup;
+pub mod directory;
 mod done;
 pub mod errand;
 mod error;
+pub mod friend;
 pub mod held;
 pub mod inbox;
 pub mod message;
 pub mod news;
 pub mod outbox;
 pub mod peer;
+pub mod profile;
 pub mod recall;
 pub mod record;
 pub mod registry;

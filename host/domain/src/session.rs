@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::account::{self, user_key};
 use crate::error::Error;
+use crate::profile;
 use crate::row::{self, Cut};
 use crate::scene::{Scene, TimeId};
 use crate::table::{DEVICES, TOKENS};
@@ -124,7 +125,7 @@ pub fn log_in(
     if !account::is_enabled(tx, user)? {
         return Err(Error::refused(Code::NoIdentity, "user or password is wrong"));
     }
-    let name = device_name.chars().filter(|c| !c.is_control()).take(account::NAME_MAX).collect();
+    let name = device_name.chars().filter(|c| !c.is_control()).take(profile::NAME_MAX).collect();
     let device = Device {
         id: scene.mint(),
         name,

@@ -23,6 +23,10 @@ pub const USERS: Table = Table::new(0x10, "users", true);
 pub const DEVICES: Table = Table::new(0x11, "devices", true);
 /// SHA-256 of a token → whose it is.
 pub const TOKENS: Table = Table::new(0x12, "tokens", true);
+/// User key, key of another user → where the two stand (R18).
+pub const FRIENDS: Table = Table::new(0x13, "friends", true);
+/// User key → how many rows of [`FRIENDS`] it has.
+pub const FRIEND_COUNTS: Table = Table::new(0x14, "friend counts", false);
 /// serverId in lower case → `serverInfo` as the platform last gave it.
 pub const PEERS: Table = Table::new(0x20, "peers", true);
 /// Hash of a foreign ID → the server that first presented it (R11).

@@ -16,7 +16,7 @@ fn grant(place: &Place, byte: u8, life: u64) -> Grant {
 }
 
 fn create(place: &Place, local: &str, name: &str) -> Result<User, Error> {
-    let new = NewUser { local: local.into(), name: name.into(), password_hash: Some("$argon2id$…".into()) };
+    let new = NewUser { local: local.into(), name: name.into(), password_hash: Some("$argon2id$…".into()), phone_number: None };
     place.write(|tx, scene| account::create_user(tx, scene, new))
 }
 
@@ -133,7 +133,7 @@ fn disabling_a_user_or_a_new_password_logs_out_everywhere() {
     assert_eq!(who(&place, 20), None, "enabling revives no token");
     let found = account::find_user(&place.view(), &user("alice@north")).unwrap().unwrap();
     assert_eq!(found.password_hash.as_deref(), Some("$new"));
-    let nobody = place.write(|tx, _| account::set_name(tx, &user("x@north"), "X".into()));
+    let nobody = place.write(|tx, _| account::set_disabled(tx, &user("x@north"), true));
     assert_eq!(refused(nobody).0, Code::NotFound);
 }
 
