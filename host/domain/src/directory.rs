@@ -54,7 +54,9 @@ impl Query {
             return Err(Refusal::field(Code::MissingField, "query", "is missing or empty"));
         }
         Ok(match quoted {
-            Some(text) => Query::Exact { text: text.to_owned(), id: fold_id(text), number: profile::plain_number(text) },
+            Some(text) => {
+                Query::Exact { text: text.to_owned(), id: fold_id(text), number: profile::plain_number(text) }
+            }
             None => Query::Fuzzy { folded: fold(text) },
         })
     }
@@ -218,11 +220,7 @@ impl Index {
 ///
 /// # Errors
 /// If storage fails.
-pub fn eyes(
-    reader: &(impl Reader + ?Sized),
-    viewer: Option<&UserId>,
-    user: &UserId,
-) -> Result<Eyes, StoreError> {
+pub fn eyes(reader: &(impl Reader + ?Sized), viewer: Option<&UserId>, user: &UserId) -> Result<Eyes, StoreError> {
     let Some(viewer) = viewer else { return Ok(Eyes::Stranger) };
     let friend = viewer == user || friend::is_friend(reader, user, viewer)?;
     Ok(if friend { Eyes::Friend } else { Eyes::Stranger })

@@ -22,8 +22,8 @@ use crate::error::Error;
 use crate::peer::{self, Standing};
 use crate::speaker::{self, Home};
 
-pub use far::{answered, asked, deleted};
 pub(crate) use far::settled;
+pub use far::{Come, answered, asked, deleted};
 pub use link::{Link, Stand};
 pub use near::{Act, answer, ask, delete};
 pub use row::{contacts, find, is_friend, known, requests};

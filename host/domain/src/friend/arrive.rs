@@ -4,24 +4,43 @@ use isthmus_store::Tx;
 use isthmus_wire::{Code, ServerId, UserId, UserInfo};
 use serde_json::json;
 
-use super::link::{Link, Stand};
-use super::tell::{self, Line};
+use super::link::{self, Link, Stand};
 use super::row;
+use super::tell::{self, Line};
 use crate::account::User;
 use crate::done::Done;
 use crate::error::Error;
-use crate::scene::Scene;
+use crate::scene::{Scene, TimeId};
 
-/// A request that comes again so soon after it was refused is the same one: its sender has not heard the answer. It is also
-/// how often an answer is sent again.
+/// A request without a name that comes again so soon after it was refused is the same one: its sender has not heard the
+/// answer. It is also how often an answer is sent again.
 pub(super) const AGAIN_MS: u64 = 60_000;
 
 /// Who acts.
 pub(super) struct Other<'a> {
     /// As it introduces itself.
     pub(super) info: &'a UserInfo,
-    /// Its server and until when a call to it is worth making; none for a local user.
-    pub(super) far: Option<(&'a ServerId, u64)>,
+    /// Its server; none for a local user.
+    pub(super) far: Option<Far<'a>>,
+}
+
+/// A call of another server.
+#[derive(Clone, Copy)]
+pub(super) struct Far<'a> {
+    pub(super) peer: &'a ServerId,
+    /// The server's own name for the call, the same whenever it repeats it.
+    pub(super) name: Option<TimeId>,
+    /// Until when a call back is worth making, in milliseconds since 1970 UTC.
+    pub(super) expires_ms: u64,
+}
+
+impl Far<'_> {
+    /// Whether the link has heard this very call; now it has.
+    fn again(self, link: &mut Link) -> bool {
+        let again = self.name.is_some() && link.heard == self.name;
+        link.heard = self.name;
+        again
+    }
 }
 
 impl Other<'_> {
@@ -36,13 +55,28 @@ impl Other<'_> {
         }
     }
 
+    /// Whether an answer is one to the user's open request, as far as its name tells.
+    fn answers(&self, link: &Link) -> bool {
+        let name = self.far.and_then(|far| far.name).filter(|name| link::is_reply(*name));
+        name.is_none_or(|name| link.request.map(link::reply_to) == Some(name))
+    }
+
+    /// Its server gives calls no names, so that a repeated one and a new one look the same.
+    fn is_nameless(&self) -> bool {
+        self.far.is_some_and(|far| far.name.is_none())
+    }
+
+    fn again(&self, link: &mut Link) -> bool {
+        self.far.is_some_and(|far| far.again(link))
+    }
+
     /// What others than friends may know of it.
     fn public(&self) -> UserInfo {
         UserInfo { phone_number: None, ..self.info.clone() }
     }
 
     fn line<'a>(&'a self, user: &'a User) -> Option<Line<'a>> {
-        self.far.map(|(peer, expires_ms)| Line { peer, user, other: self.id(), expires_ms })
+        self.far.map(|far| Line { peer: far.peer, user, other: self.id(), expires_ms: far.expires_ms })
     }
 }
 
@@ -56,6 +90,10 @@ pub(super) fn request(
     remark: Option<String>,
 ) -> Result<Done, Error> {
     let mut link = row::link(tx, &user.id, other.id())?;
+    if other.again(&mut link) {
+        return Ok(Done::default());
+    }
+    link.their_request = other.far.and_then(|far| far.name);
     match link.stand {
         Stand::Friends => {
             other.note(&mut link);
@@ -68,7 +106,7 @@ pub(super) fn request(
             Ok(Done::default())
         }
         Stand::Asked => cross(tx, scene, user, other, link),
-        Stand::None if link.mine == Some(false) && other.far.is_some() && recent(scene, link.since_ms) => {
+        Stand::None if link.mine == Some(false) && other.is_nameless() && recent(scene, link.since_ms) => {
             answer_again(tx, scene, user, other, &mut link, false)
         }
         Stand::None => {
@@ -103,7 +141,7 @@ fn answer_again(
         && !recent(scene, link.again_ms)
     {
         link.again_ms = scene.now_ms;
-        done.letters.push(line.answer(tx, scene, agree, None)?);
+        done.letters.push(line.answer(tx, scene, link.their_request, agree, None)?);
     }
     row::keep(tx, &user.id, link)?;
     Ok(done)
@@ -116,9 +154,10 @@ fn cross(
     other: &Other<'_>,
     mut link: Link,
 ) -> Result<Done, Error> {
-    let mut done = befriend(tx, scene, user, other, &mut link)?;
+    // Nobody has answered yet: an answer that comes when this is over is none to that request.
+    let mut done = befriend(tx, scene, user, other, &mut link, None)?;
     if let Some(line) = other.line(user) {
-        done.letters.push(line.answer(tx, scene, true, None)?);
+        done.letters.push(line.answer(tx, scene, link.their_request, true, None)?);
     }
     Ok(done)
 }
@@ -129,9 +168,10 @@ fn befriend(
     user: &User,
     other: &Other<'_>,
     link: &mut Link,
+    theirs: Option<bool>,
 ) -> Result<Done, Error> {
     link.stand = Stand::Friends;
-    link.theirs = Some(true);
+    link.theirs = theirs;
     other.note(link);
     row::turn(tx, scene, &user.id, link)?;
     let body = tell::with_info(tell::answer("in", other.id(), true), other.info);
@@ -148,8 +188,13 @@ pub(super) fn answer(
     agree: bool,
 ) -> Result<Done, Error> {
     let mut link = row::link(tx, &user.id, other.id())?;
+    if other.again(&mut link) {
+        return Ok(Done::default());
+    }
+    let fits = other.answers(&link);
     match link.stand {
-        Stand::Asked if agree => befriend(tx, scene, user, other, &mut link),
+        Stand::Asked if !fits => Err(no_request(user, other)),
+        Stand::Asked if agree => befriend(tx, scene, user, other, &mut link, Some(true)),
         Stand::Asked => {
             link.stand = Stand::None;
             link.theirs = Some(false);
@@ -165,23 +210,37 @@ pub(super) fn answer(
             Ok(Done::default())
         }
         Stand::None if link.theirs == Some(agree) => Ok(Done::default()),
-        Stand::Friends | Stand::Asks | Stand::None => {
-            let words = format_args!("{} has no open request to {}", user.id, other.id());
-            Err(Error::field(Code::WrongState, "userID", words))
-        }
+        Stand::Friends | Stand::Asks | Stand::None => Err(no_request(user, other)),
     }
 }
 
-/// The other one ends a friendship, or takes its request back. A request of the user's own stays open: it was made after
-/// the friendship that is meant.
-pub(super) fn deletion(tx: &mut Tx<'_>, scene: &mut Scene<'_>, user: &UserId, other: &UserId) -> Result<Done, Error> {
+fn no_request(user: &User, other: &Other<'_>) -> Error {
+    Error::field(Code::WrongState, "userID", format_args!("{} has no open request to {}", user.id, other.id()))
+}
+
+/// The other one ends a friendship, or takes its request back. A request of the user's own stays open that the other one
+/// has not answered: it was not known there yet when this was sent.
+pub(super) fn deletion(
+    tx: &mut Tx<'_>,
+    scene: &mut Scene<'_>,
+    user: &UserId,
+    other: &UserId,
+    far: Option<Far<'_>>,
+) -> Result<Done, Error> {
     let mut link = row::link(tx, user, other)?;
+    if far.is_some_and(|far| far.again(&mut link)) {
+        return Ok(Done::default());
+    }
     let was = match link.stand {
         Stand::Friends => "friends",
         Stand::Asks => "request",
-        Stand::Asked | Stand::None => return Ok(Done::default()),
+        Stand::Asked => {
+            row::keep(tx, user, &link)?;
+            return Ok(Done::default());
+        }
+        Stand::None => return Ok(Done::default()),
     };
-    link.stand = Stand::None;
+    link.stand = if link.crossed() { Stand::Asked } else { Stand::None };
     row::turn(tx, scene, user, &mut link)?;
     let mut body = tell::body("in", other);
     body["was"] = json!(was);

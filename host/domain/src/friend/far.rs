@@ -6,7 +6,7 @@ use isthmus_wire::call::{USER_ADD, USER_ANSWER};
 use isthmus_wire::{Code, ServerId, UserId};
 use serde_json::json;
 
-use super::arrive::{self, Other};
+use super::arrive::{self, Far, Other};
 use super::link::Stand;
 use super::{enabled, row, tell};
 use crate::account::{self, User};
@@ -14,8 +14,27 @@ use crate::done::Done;
 use crate::errand::Errand;
 use crate::error::Error;
 use crate::outbox::Settlement;
-use crate::scene::Scene;
+use crate::scene::{Scene, TimeId};
 use crate::speaker;
+
+/// A call of another server.
+#[derive(Debug, Clone)]
+pub struct Come {
+    /// The server, as its certificate says.
+    pub peer: ServerId,
+    /// Its own name for the call, if it gave one that is unique (a UUID): with the same name it is the same call again.
+    pub name: Option<TimeId>,
+    /// When a call back is given up, in milliseconds since 1970 UTC.
+    pub expires_ms: u64,
+    /// The audit record.
+    pub audit: Vec<u8>,
+}
+
+impl Come {
+    fn far(&self) -> Far<'_> {
+        Far { peer: &self.peer, name: self.name, expires_ms: self.expires_ms }
+    }
+}
 
 /// The local user that a peer's call is about.
 fn local(tx: &Tx<'_>, own: &ServerId, id: &UserId) -> Result<User, Error> {
@@ -29,19 +48,13 @@ fn local(tx: &Tx<'_>, own: &ServerId, id: &UserId) -> Result<User, Error> {
 /// # Errors
 /// 1104 if the asker is not at home at the peer (R12), 1004 if there is nobody to be asked, 1202 if that user's list is
 /// full, 1302 if the asker's home must first be asked of the platform.
-pub fn asked(
-    tx: &mut Tx<'_>,
-    scene: &mut Scene<'_>,
-    peer: &ServerId,
-    add: Add,
-    expires_ms: u64,
-    audit: Vec<u8>,
-) -> Result<Done, Error> {
-    speaker::claim(tx, scene.home, peer, &add.user_info.user_id, "userInfo.userID")?;
+pub fn asked(tx: &mut Tx<'_>, scene: &mut Scene<'_>, come: Come, add: Add) -> Result<Done, Error> {
+    speaker::claim(tx, scene.home, &come.peer, &add.user_info.user_id, "userInfo.userID")?;
     let user = local(tx, scene.home, &add.user_id)?;
-    tx.audit(audit);
-    let other = Other { info: &add.user_info, far: Some((peer, expires_ms)) };
-    arrive::request(tx, scene, &user, &other, add.remark)
+    let other = Other { info: &add.user_info, far: Some(come.far()) };
+    let done = arrive::request(tx, scene, &user, &other, add.remark)?;
+    tx.audit(come.audit);
+    Ok(done)
 }
 
 /// `POST /sns/rsp/users` (§7.6.4): a user of `peer` answers. Comes the same answer again, nothing changes.
@@ -49,19 +62,13 @@ pub fn asked(
 /// # Errors
 /// 1104 if the answerer is not at home at the peer (R12), 1004 if there is no such asker here, 1202 if it has no open
 /// request (R18), 1302 as [`asked`].
-pub fn answered(
-    tx: &mut Tx<'_>,
-    scene: &mut Scene<'_>,
-    peer: &ServerId,
-    respond: &Respond,
-    audit: Vec<u8>,
-) -> Result<Done, Error> {
-    speaker::claim(tx, scene.home, peer, &respond.user_info.user_id, "userInfo.userID")?;
+pub fn answered(tx: &mut Tx<'_>, scene: &mut Scene<'_>, come: Come, respond: &Respond) -> Result<Done, Error> {
+    speaker::claim(tx, scene.home, &come.peer, &respond.user_info.user_id, "userInfo.userID")?;
     let user = local(tx, scene.home, &respond.user_id)?;
-    tx.audit(audit);
-    // Nothing is sent back for an answer.
-    let other = Other { info: &respond.user_info, far: Some((peer, 0)) };
-    arrive::answer(tx, scene, &user, &other, respond.is_agree.0)
+    let other = Other { info: &respond.user_info, far: Some(come.far()) };
+    let done = arrive::answer(tx, scene, &user, &other, respond.is_agree.0)?;
+    tx.audit(come.audit);
+    Ok(done)
 }
 
 /// `POST /sns/del/users` (§7.6.5): a user of `peer` ends a friendship or takes a request back. Where there is none it is
@@ -69,17 +76,12 @@ pub fn answered(
 ///
 /// # Errors
 /// 1104 if the requester is not at home at the peer (R12), 1004 if there is no such user here, 1302 as [`asked`].
-pub fn deleted(
-    tx: &mut Tx<'_>,
-    scene: &mut Scene<'_>,
-    peer: &ServerId,
-    delete: &Delete,
-    audit: Vec<u8>,
-) -> Result<Done, Error> {
-    speaker::claim(tx, scene.home, peer, &delete.requester_id, "requesterID")?;
+pub fn deleted(tx: &mut Tx<'_>, scene: &mut Scene<'_>, come: Come, delete: &Delete) -> Result<Done, Error> {
+    speaker::claim(tx, scene.home, &come.peer, &delete.requester_id, "requesterID")?;
     let user = enabled(tx, scene.home, &delete.user_id, "userID")?;
-    tx.audit(audit);
-    arrive::deletion(tx, scene, &user, &delete.requester_id)
+    let done = arrive::deletion(tx, scene, &user, &delete.requester_id, Some(come.far()))?;
+    tx.audit(come.audit);
+    Ok(done)
 }
 
 /// What follows from the end of an errand: a request or a yes that the other server never took is taken back, if nothing

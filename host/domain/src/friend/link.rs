@@ -59,6 +59,15 @@ pub struct Link {
     pub since_ms: u64,
     /// Names this turn: an errand that fails later takes back only what it was sent for.
     pub(super) turn: TimeId,
+    /// The name under which the user's own request went to the other server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) request: Option<TimeId>,
+    /// The name under which the other one's request came, if it had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) their_request: Option<TimeId>,
+    /// The other server's last call about the two, if it named it: the same name again is the same call again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) heard: Option<TimeId>,
     /// When an answer was last sent again to a request that came again, in milliseconds since 1970 UTC.
     #[serde(default)]
     pub(super) again_ms: u64,
@@ -80,10 +89,18 @@ impl Link {
             remark: None,
             since_ms: 0,
             turn: TimeId([0; 16]),
+            request: None,
+            their_request: None,
+            heard: None,
             again_ms: 0,
             mine: None,
             theirs: None,
         }
+    }
+
+    /// Friends because two requests crossed, and the other one's answer to the user's own has not come yet.
+    pub(super) fn crossed(&self) -> bool {
+        self.stand == Stand::Friends && self.mine.is_none() && self.theirs.is_none()
     }
 
     /// A request opens: what was said to earlier ones is forgotten.
@@ -92,4 +109,24 @@ impl Link {
         self.remark = remark;
         (self.mine, self.theirs) = (None, None);
     }
+}
+
+/// How names of answers begin.
+const REPLY: &[u8; 4] = b"isth";
+
+/// The name of an answer to the request of this name: a UUID (version 8) that whoever asked can make too, and so knows which
+/// of its requests is answered. Chapter 7 has no field for that, and after a partition an answer may come when its request
+/// has been taken back and made anew.
+pub(super) fn reply_to(request: TimeId) -> TimeId {
+    let mut name = [0; 16];
+    name.copy_from_slice(&blake3::derive_key("isthmus friend answer", &request.0)[..16]);
+    name[..4].copy_from_slice(REPLY);
+    name[6] = name[6] & 0x0F | 0x80;
+    name[8] = name[8] & 0x3F | 0x80;
+    TimeId(name)
+}
+
+/// Whether a call's name says which request it answers.
+pub(super) fn is_reply(name: TimeId) -> bool {
+    name.0.starts_with(REPLY) && name.0[6] >> 4 == 8
 }

@@ -106,6 +106,8 @@ fn open(
     remark: Option<String>,
 ) -> Result<Turned, Error> {
     link.open(Stand::Asked, remark.clone());
+    let name = scene.mint();
+    link.request = Some(name);
     row::turn(tx, scene, &pair.user.id, &mut link)?;
     let mut body = tell::body("out", &pair.other);
     if let Some(remark) = &remark {
@@ -114,7 +116,7 @@ fn open(
     let mut done = Done::default();
     done.deliveries.push(tell::devices(tx, scene, &pair.user.id, tell::REQUEST, body)?);
     if let Some(line) = pair.line() {
-        done.letters.push(line.request(tx, scene, remark, link.turn)?);
+        done.letters.push(line.request(tx, name, remark, link.turn)?);
     } else if let Some(other) = pair.here(tx)? {
         let info = pair.user.info(Eyes::Stranger);
         done.extend(arrive::request(tx, scene, &other, &Other { info: &info, far: None }, remark)?);
@@ -156,7 +158,7 @@ fn agree(tx: &mut Tx<'_>, scene: &mut Scene<'_>, pair: &Pair, mut link: Link) ->
     let mut done = Done::default();
     done.deliveries.push(tell::devices(tx, scene, &pair.user.id, tell::ANSWER, body)?);
     if let Some(line) = pair.line() {
-        done.letters.push(line.answer(tx, scene, true, Some(link.turn))?);
+        done.letters.push(line.answer(tx, scene, link.their_request, true, Some(link.turn))?);
     } else if let Some(other) = pair.here(tx)? {
         let info = pair.user.info(Eyes::Friend);
         done.extend(arrive::answer(tx, scene, &other, &Other { info: &info, far: None }, true)?);
@@ -172,7 +174,7 @@ fn turn_down(tx: &mut Tx<'_>, scene: &mut Scene<'_>, pair: &Pair, mut link: Link
     let mut done = Done::default();
     done.deliveries.push(tell::devices(tx, scene, &pair.user.id, tell::ANSWER, body)?);
     if let Some(line) = pair.line() {
-        done.letters.push(line.answer(tx, scene, false, None)?);
+        done.letters.push(line.answer(tx, scene, link.their_request, false, None)?);
     } else if let Some(other) = pair.here(tx)? {
         let info = pair.user.info(Eyes::Stranger);
         done.extend(arrive::answer(tx, scene, &other, &Other { info: &info, far: None }, false)?);
@@ -204,7 +206,7 @@ pub fn delete(tx: &mut Tx<'_>, scene: &mut Scene<'_>, act: Act) -> Result<Turned
     if let Some(line) = pair.line() {
         done.letters.push(line.delete(tx, scene)?);
     } else if let Some(other) = pair.here(tx)? {
-        done.extend(arrive::deletion(tx, scene, &other.id, &pair.user.id)?);
+        done.extend(arrive::deletion(tx, scene, &other.id, &pair.user.id, None)?);
     }
     Ok(Turned { stand: Stand::None, done })
 }

@@ -6,13 +6,13 @@ use std::ops::Bound;
 use isthmus_store::{Reader, StoreError, Tx};
 use isthmus_wire::{Code, ServerId, UserId};
 
-use super::link::{Link, Stand};
 use super::LINKS_MAX;
+use super::link::{Link, Stand};
 use crate::account::{local_id, user_key};
 use crate::error::Error;
 use crate::row;
 use crate::scene::Scene;
-use crate::table::{FRIENDS, FRIEND_COUNTS};
+use crate::table::{FRIEND_COUNTS, FRIENDS};
 
 const WHAT: &str = "a friend's row";
 /// Rows looked at in one step of a list.

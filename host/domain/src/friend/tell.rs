@@ -7,6 +7,7 @@ use isthmus_wire::record::YesNo;
 use isthmus_wire::{ServerId, UserId, UserInfo, json};
 use serde_json::{Value, json};
 
+use super::link::reply_to;
 use crate::account::User;
 use crate::errand::{Errand, Said};
 use crate::error::Error;
@@ -62,50 +63,53 @@ pub(super) struct Line<'a> {
 }
 
 impl Line<'_> {
-    /// `POST /sns/add/users`. If it fails, `turn` is taken back.
+    /// `POST /sns/add/users`, under this name. If it fails, `turn` is taken back.
     pub(super) fn request(
         &self,
         tx: &mut Tx<'_>,
-        scene: &mut Scene<'_>,
+        name: TimeId,
         remark: Option<String>,
         turn: TimeId,
     ) -> Result<Waiting, Error> {
         let said = remark.is_some().then(|| Said { kind: "friend.remark".into(), pointer: "/remark".into() });
         let add = Add { user_id: self.other.clone(), remark, user_info: self.user.info(Eyes::Stranger) };
-        self.errand(tx, scene, &USER_ADD, json::write(&add), said.into_iter().collect(), Some(turn))
+        self.errand(tx, name, &USER_ADD, json::write(&add), said.into_iter().collect(), Some(turn))
     }
 
-    /// `POST /sns/rsp/users`. A friend learns the phone number. If it fails, `turn` is taken back.
+    /// `POST /sns/rsp/users`, to the request of this name. A friend learns the phone number. If it fails, `turn` is taken
+    /// back.
     pub(super) fn answer(
         &self,
         tx: &mut Tx<'_>,
         scene: &mut Scene<'_>,
+        to: Option<TimeId>,
         agree: bool,
         turn: Option<TimeId>,
     ) -> Result<Waiting, Error> {
         let eyes = if agree { Eyes::Friend } else { Eyes::Stranger };
-        let respond =
-            Respond { user_id: self.other.clone(), is_agree: YesNo(agree), user_info: self.user.info(eyes) };
-        self.errand(tx, scene, &USER_ANSWER, json::write(&respond), Vec::new(), turn)
+        let respond = Respond { user_id: self.other.clone(), is_agree: YesNo(agree), user_info: self.user.info(eyes) };
+        let name = to.map_or_else(|| scene.mint(), reply_to);
+        self.errand(tx, name, &USER_ANSWER, json::write(&respond), Vec::new(), turn)
     }
 
     /// `POST /sns/del/users`.
     pub(super) fn delete(&self, tx: &mut Tx<'_>, scene: &mut Scene<'_>) -> Result<Waiting, Error> {
         let delete = Delete { user_id: self.other.clone(), requester_id: self.user.id.clone() };
-        self.errand(tx, scene, &USER_DELETE, json::write(&delete), Vec::new(), None)
+        let name = scene.mint();
+        self.errand(tx, name, &USER_DELETE, json::write(&delete), Vec::new(), None)
     }
 
     fn errand(
         &self,
         tx: &mut Tx<'_>,
-        scene: &mut Scene<'_>,
+        id: TimeId,
         spec: &CallSpec,
         body: Vec<u8>,
         said: Vec<Said>,
         turn: Option<TimeId>,
     ) -> Result<Waiting, Error> {
         let errand = Errand {
-            id: scene.mint(),
+            id,
             call: spec.name.to_owned(),
             path: spec.path.to_owned(),
             body: String::from_utf8(body).expect("JSON is UTF-8"),

@@ -16,7 +16,12 @@ fn grant(place: &Place, byte: u8, life: u64) -> Grant {
 }
 
 fn create(place: &Place, local: &str, name: &str) -> Result<User, Error> {
-    let new = NewUser { local: local.into(), name: name.into(), password_hash: Some("$argon2id$…".into()), phone_number: None };
+    let new = NewUser {
+        local: local.into(),
+        name: name.into(),
+        password_hash: Some("$argon2id$…".into()),
+        phone_number: None,
+    };
     place.write(|tx, scene| account::create_user(tx, scene, new))
 }
 

@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod accounts;
+mod friends;
 mod messages;
+mod people;
 mod place;
 mod properties;
 mod quarantine;

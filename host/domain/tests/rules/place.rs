@@ -78,7 +78,12 @@ impl Place {
     }
 
     pub(crate) fn create(&self, local: &str) -> UserId {
-        let new = account::NewUser { local: local.into(), name: local.to_uppercase(), password_hash: None, phone_number: None };
+        let new = account::NewUser {
+            local: local.into(),
+            name: local.to_uppercase(),
+            password_hash: None,
+            phone_number: None,
+        };
         self.write(|tx, scene| account::create_user(tx, scene, new)).unwrap().id
     }
 
