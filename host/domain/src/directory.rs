@@ -95,14 +95,14 @@ impl Entry {
 /// What a query looks for in an entry.
 enum Sought<'q> {
     Exact { text: &'q str, id: &'q str, number: Option<&'q str> },
-    Fuzzy { id: &'q str, name: Finder<'q> },
+    Fuzzy { id: &'q str, name: Box<Finder<'q>> },
 }
 
 impl Sought<'_> {
     fn of(query: &Query) -> Sought<'_> {
         match query {
             Query::Exact { text, id, number } => Sought::Exact { text, id, number: number.as_deref() },
-            Query::Fuzzy { folded } => Sought::Fuzzy { id: folded, name: Finder::new(folded) },
+            Query::Fuzzy { folded } => Sought::Fuzzy { id: folded, name: Box::new(Finder::new(folded)) },
         }
     }
 

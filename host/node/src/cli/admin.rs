@@ -89,6 +89,9 @@ pub(super) enum UsersCommand {
         /// The name people see.
         #[arg(long)]
         name: String,
+        /// With country code, as 008613800138000. Friends alone see it.
+        #[arg(long)]
+        phone: Option<String>,
         #[command(flatten)]
         target: Target,
     },
@@ -125,7 +128,9 @@ pub(super) fn run(command: AdminCommand, out: &Out) -> Result<(), CliError> {
         AdminCommand::Servers(target) => servers(&target, out),
         AdminCommand::Tokens(args) => tokens(&args, out),
         AdminCommand::Users(UsersCommand::List(target)) => users(&target, out),
-        AdminCommand::Users(UsersCommand::Add { local, name, target }) => add_user(&target, &local, &name, out),
+        AdminCommand::Users(UsersCommand::Add { local, name, phone, target }) => {
+            add_user(&target, &local, &name, phone.as_deref(), out)
+        }
         AdminCommand::Outbox(target) => show(&target, Role::System, "/admin/v1/outbox", out),
         AdminCommand::Held(HeldCommand::List(target)) => show(&target, Role::Security, "/admin/v1/held", out),
         AdminCommand::Held(HeldCommand::Release { id, target }) => held(&target, &id, "release", out),
@@ -210,9 +215,12 @@ fn users(target: &Target, out: &Out) -> Result<(), CliError> {
     Ok(())
 }
 
-fn add_user(target: &Target, local: &str, name: &str, out: &Out) -> Result<(), CliError> {
+fn add_user(target: &Target, local: &str, name: &str, phone: Option<&str>, out: &Out) -> Result<(), CliError> {
     let password = password()?;
-    let body = json!({"userID": local, "name": name, "password": password});
+    let mut body = json!({"userID": local, "name": name, "password": password});
+    if let Some(phone) = phone {
+        body["phoneNumber"] = json!(phone);
+    }
     let answer = target.post(Role::System, "/admin/v1/users", &body)?;
     out.answer(&answer, |a| format!("created {}", a["userID"].as_str().unwrap_or(local)));
     Ok(())

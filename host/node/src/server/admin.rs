@@ -102,6 +102,8 @@ struct CreateUser {
     user_id: String,
     #[serde(default)]
     name: String,
+    #[serde(default, rename = "phoneNumber")]
+    phone_number: Option<String>,
     password: String,
 }
 
@@ -224,7 +226,7 @@ impl Server {
         let local = ask.user_id.strip_suffix(&format!("@{}", self.id)).unwrap_or(&ask.user_id).to_owned();
         let name = if ask.name.is_empty() { local.clone() } else { ask.name };
         let hash = self.passwords.hash(ask.password).await.map_err(Problem::fault)?;
-        let new = NewUser { local, name, password_hash: Some(hash) };
+        let new = NewUser { local, name, password_hash: Some(hash), phone_number: ask.phone_number };
         let record = self.act(role, "admin.user.create", &ask.user_id).record();
         let (home, now) = (self.id.clone(), clock::now_ms());
         let user = self
@@ -392,7 +394,8 @@ impl Server {
 }
 
 fn user_view(user: &User) -> Value {
-    json!({"userID": user.id, "name": user.name, "disabled": user.disabled, "createdMs": user.created_ms})
+    json!({"userID": user.id, "name": user.name, "phoneNumber": user.phone_number, "disabled": user.disabled,
+        "hidden": user.hidden, "createdMs": user.created_ms})
 }
 
 fn broken(diagnostics: &Diagnostics) -> Problem {
