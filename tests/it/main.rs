@@ -15,4 +15,5 @@ mod log_in;
 mod reading;
 mod recall;
 mod roles;
+mod starting;
 mod swap;

@@ -36,7 +36,8 @@ impl Child {
         child
     }
 
-    fn start(&self) {
+    /// Starts it; it is not ready yet.
+    pub fn start(&self) {
         let log = OpenOptions::new().create(true).append(true).open(&self.log).unwrap();
         let mut command = Command::new(executable());
         command.arg("server").arg("--until-stdin-closes");
@@ -50,6 +51,14 @@ impl Child {
         command.stdin(Stdio::piped()).stdout(log.try_clone().unwrap()).stderr(log);
         let before = self.process.lock().unwrap().replace(command.spawn().unwrap());
         assert!(before.is_none(), "{} runs already", self.config.server.id);
+    }
+
+    /// Waits until it has ended by itself: its exit code and what it said.
+    pub async fn ended(&self) -> (Option<i32>, String) {
+        let ended = until("an end by itself", async || {
+            self.process.lock().unwrap().as_mut().and_then(|child| child.try_wait().unwrap())
+        });
+        (ended.await.code(), self.log())
     }
 
     /// Whether it has come up.

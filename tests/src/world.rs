@@ -163,11 +163,22 @@ impl World {
         self.platform_admin(Role::System).post(&path, &json!({"reason": "a test"})).await.unwrap();
     }
 
-    /// A server as a child process, on ports that it keeps. It is no part of [`World::finish`].
-    pub async fn child(&self, id: &str) -> Child {
+    /// A server as a child process, on ports that it keeps, about which nobody has decided yet. It is no part of
+    /// [`World::finish`].
+    pub async fn applicant(&self, id: &str, settings: &[(String, String)]) -> Child {
         let keep = |name: &str| (name.to_owned(), format!("127.0.0.1:{}", free_port()));
-        let settings = [keep("listen.client"), keep("listen.admin")];
-        let child = Child::spawn(self.server_sources(id, &settings)).await;
+        let settings = [&[keep("listen.client"), keep("listen.admin")], settings].concat();
+        Child::spawn(self.server_sources(id, &settings)).await
+    }
+
+    /// Where a server of this name keeps its data.
+    pub fn data_dir(&self, id: &str) -> PathBuf {
+        self.dir.path().join(id).join("data")
+    }
+
+    /// As [`World::applicant`], approved and ready.
+    pub async fn child(&self, id: &str) -> Child {
+        let child = self.applicant(id, &[]).await;
         let what = format!("{id} is ready");
         let ready = until(&what, async || child.ready().await.then_some(()));
         tokio::select! {
@@ -180,7 +191,7 @@ impl World {
     fn server_sources(&self, id: &str, settings: &[(String, String)]) -> Sources {
         let address = format!("127.0.0.1:{}", free_port());
         let base = Sources::default()
-            .set("data_dir", self.dir.path().join(id).join("data").display())
+            .set("data_dir", self.data_dir(id).display())
             .set("server.id", id)
             .set("server.address", format!("https://{address}"))
             .set("server.area", "CN-BJ")
