@@ -64,6 +64,12 @@ impl Session {
         &self.generation.digest
     }
 
+    /// Whether its judgements still count: not once its generation was replaced and its successor has waited long enough.
+    #[must_use]
+    pub fn stands(&self) -> bool {
+        !self.generation.retired()
+    }
+
     /// Whether a plugin of it has been slow or over its time limit lately: the caller then judges
     /// off the threads that serve others.
     #[must_use]

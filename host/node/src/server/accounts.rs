@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 use isthmus_domain::session::{self, Grant, Rotation};
 use isthmus_domain::{TimeId, account};
-use isthmus_policy::{Call, Direction, Event};
+use isthmus_policy::{Call, Direction, Event, Session};
 use isthmus_wire::UserId;
 use isthmus_wire::code::{Code, Refusal, Transport};
 use serde::{Deserialize, Serialize};
@@ -126,7 +126,7 @@ impl Server {
         if !fits {
             return Err(self.log_in_failed(trail).await);
         }
-        let tokens = self.open_device(user, ask.device_name, &trail).await;
+        let tokens = self.open_device(user, ask.device_name, &trail, &session).await;
         drop(session);
         tokens
     }
@@ -138,20 +138,22 @@ impl Server {
         problem
     }
 
-    async fn open_device(&self, user: UserId, name: String, trail: &Trail) -> Result<Tokens, Problem> {
+    async fn open_device(
+        &self,
+        user: UserId,
+        name: String,
+        trail: &Trail,
+        judged: &Session,
+    ) -> Result<Tokens, Problem> {
         let pair = self.pair();
-        let (now, home, record) = (clock::now_ms(), self.id.clone(), trail.record());
+        let (now, record) = (clock::now_ms(), trail.record());
         let (access, refresh) = (pair.access_grant, pair.refresh_grant);
-        let session = self
-            .store
-            .write(move |tx| {
-                let session =
-                    Server::scene(&home, now, |scene| session::log_in(tx, scene, &user, &name, &access, &refresh))?;
-                tx.audit(record);
-                Ok::<_, isthmus_domain::Error>(session)
-            })
-            .await?;
-        Ok(self.tokens(session, pair))
+        let rule = self.cleared(judged, now, move |tx, scene| {
+            let session = session::log_in(tx, scene, &user, &name, &access, &refresh)?;
+            tx.audit(record);
+            Ok(session)
+        });
+        Ok(self.tokens(self.store.write(rule).await?, pair))
     }
 
     pub(crate) async fn refresh(&self, ask: Refresh) -> Result<Tokens, Problem> {

@@ -9,10 +9,14 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use isthmus_domain::{Error, Scene};
 use isthmus_policy::{Call, Direction, Event, Item, Peer, Policy, Reason, Session, Verdict};
+use isthmus_store::Tx;
+use isthmus_wire::ServerId;
 use isthmus_wire::code::{Code, Refusal};
 use tokio::sync::Semaphore;
 
+use super::Server;
 use super::trail::{Decision, Trail};
 use crate::clock;
 use crate::reply::Problem;
@@ -95,6 +99,34 @@ pub(crate) fn call(
 /// A text to be judged; `kind` as `wit/1.0.0/policy.wit` names them: `friend.remark`, `profile.text`, `group.text`, …
 pub(crate) fn text(kind: impl Into<Cow<'static, str>>, text: &str) -> Item {
     Item { kind: kind.into(), text: text.to_owned(), attributes: Vec::new(), body: None }
+}
+
+impl Server {
+    /// The rule that carries out what `session` cleared. Rules run one after the other, and a swap is recorded among
+    /// them before it is answered: after that answer none is committed that the old policy judged. The caller of one that
+    /// comes too late is told 1302 and asks again.
+    pub(crate) fn cleared<T>(
+        &self,
+        session: &Session,
+        now_ms: u64,
+        rule: impl FnOnce(&mut Tx<'_>, &mut Scene<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> impl FnOnce(&mut Tx<'_>) -> Result<T, Error> + Send + 'static {
+        carry_out(session.clone(), self.id.clone(), now_ms, rule)
+    }
+}
+
+fn carry_out<T>(
+    session: Session,
+    home: ServerId,
+    now_ms: u64,
+    rule: impl FnOnce(&mut Tx<'_>, &mut Scene<'_>) -> Result<T, Error> + Send + 'static,
+) -> impl FnOnce(&mut Tx<'_>) -> Result<T, Error> + Send + 'static {
+    move |tx| {
+        if !session.stands() {
+            return Err(Refusal::new(Code::OVERLOADED, "the policy changed meanwhile; retry").into());
+        }
+        Server::scene(&home, now_ms, |scene| rule(tx, scene))
+    }
 }
 
 /// A question about a call that says nothing more.
@@ -236,5 +268,53 @@ fn outcome(answer: &Answer, rewritten: bool) -> (&'static str, u32) {
         Answer::Hold(_) => ("held", 0),
         Answer::Refuse(r) if r.code == Code::DENIED_BY_ACCESS => ("denied", r.code.number().unsigned_abs()),
         Answer::Refuse(r) => ("rejected", r.code.number().unsigned_abs()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+    use isthmus_policy::{BundleSource, NoServices, PolicyOptions};
+    use isthmus_store::{Options, Store, WriteError};
+
+    use super::*;
+
+    fn bundle(access: &str) -> Vec<(String, Vec<u8>)> {
+        let text = format!("name = \"{access}\"\n[defaults]\naccess = \"{access}\"\n");
+        vec![("policy.toml".to_owned(), text.into_bytes())]
+    }
+
+    fn policy(dir: &std::path::Path) -> Policy {
+        Policy::open(PolicyOptions {
+            dir: dir.to_owned(),
+            key: [7; 32],
+            trusted_keys: Vec::new(),
+            allow_unsigned: true,
+            builtins: &[],
+            default_bundle: BundleSource::Files(bundle("allow")),
+            services: Arc::new(NoServices),
+            redaction_key: [9; 32],
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn what_an_old_policy_cleared_is_not_committed_once_activate_has_answered() {
+        let dir = tempfile::tempdir().unwrap();
+        let policy = policy(&dir.path().join("policy"));
+        let store = Store::open(&Options::new(dir.path().join("data"), dir.path().join("keys"), "north", "north/t"));
+        let (store, home) = (store.unwrap(), ServerId::parse("north").unwrap());
+        let session = policy.begin();
+        let rule = |session: &Session| carry_out(session.clone(), home.clone(), 0, |_, _| Ok(()));
+        store.write_blocking(rule(&session)).unwrap();
+        let next = dir.path().join("next");
+        std::fs::create_dir(&next).unwrap();
+        std::fs::write(next.join("policy.toml"), &bundle("deny")[0].1).unwrap();
+        assert!(!policy.activate(&next, "test", "a request is held").unwrap().drained);
+        match store.write_blocking(rule(&session)) {
+            Err(WriteError::Refused(Error::Refused(refusal))) => assert_eq!(refusal.code, Code::OVERLOADED),
+            other => unreachable!("{other:?}"),
+        }
+        store.write_blocking(rule(&policy.begin())).unwrap();
     }
 }

@@ -40,7 +40,7 @@ impl Server {
             Ruling::Refused(refusal, trail) => return Err(self.refused(refusal, &trail).await),
         };
         let ((), mut trail, session) = cleared.into_parts();
-        let (home, server, now, generation) = (self.id.clone(), self.clone(), clock::now_ms(), session.generation());
+        let (server, now, generation) = (self.clone(), clock::now_ms(), session.generation());
         let delivery = &self.config.delivery;
         let act = Recall {
             id,
@@ -50,8 +50,7 @@ impl Server {
             expires_ms: now + delivery.expire_s * 1000,
             audit: trail.record(),
         };
-        let rule =
-            move |tx: &mut isthmus_store::Tx<'_>| Server::scene(&home, now, |scene| recall::recall(tx, scene, act));
+        let rule = self.cleared(&session, now, move |tx, scene| recall::recall(tx, scene, act));
         let pending = self.store.submit(rule, move |done| server.after(done, generation)).await?;
         let outcome = pending.done().await;
         drop(session);

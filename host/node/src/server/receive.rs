@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use isthmus_domain::message::{self, Disposition, Incoming, Received};
 use isthmus_domain::{Digest, Error, TimeId};
-use isthmus_policy::{Direction, Event};
+use isthmus_policy::{Direction, Event, Session};
 use isthmus_store::WriteError;
 use isthmus_wire::code::Refusal;
 use isthmus_wire::{Content, MessageInfo, ServerId};
@@ -56,7 +56,7 @@ impl Server {
             Ruling::Refused(refusal, trail) => return Err(self.refused(refusal, &trail).await),
         };
         let (info, mut trail, session) = cleared.into_parts();
-        let outcome = self.keep(peer, info, digest, disposition, &trail, session.generation()).await;
+        let outcome = self.keep(peer, info, digest, disposition, &trail, &session).await;
         drop(session);
         match outcome {
             Ok(()) => Ok(()),
@@ -72,7 +72,7 @@ impl Server {
         digest: Digest,
         disposition: Disposition,
         trail: &Trail,
-        generation: u64,
+        session: &Session,
     ) -> Result<(), WriteError<Error>> {
         let now = clock::now_ms();
         let id = TimeId::mint(now, &mut clock::random);
@@ -87,11 +87,11 @@ impl Server {
             recall_within_ms: (delivery.recall_s + delivery.expire_s) * 1000,
             audit: trail.record(),
         };
-        let (home, server) = (self.id.clone(), self.clone());
+        let (server, generation) = (self.clone(), session.generation());
         let pending = self
             .store
             .submit(
-                move |tx| Server::scene(&home, now, |scene| message::receive(tx, scene, incoming)),
+                self.cleared(session, now, move |tx, scene| message::receive(tx, scene, incoming)),
                 move |received| {
                     if let Received::Kept(done) = received {
                         server.after(done, generation);

@@ -129,11 +129,11 @@ impl Server {
             disposition,
             audit: trail.record(),
         };
-        let (home, server, generation) = (self.id.clone(), self.clone(), session.generation());
+        let (server, generation) = (self.clone(), session.generation());
         let pending = self
             .store
             .submit(
-                move |tx| Server::scene(&home, now, |scene| message::accept(tx, scene, submission)),
+                self.cleared(&session, now, move |tx, scene| message::accept(tx, scene, submission)),
                 move |accepted| server.accepted(accepted, generation),
             )
             .await?;
