@@ -13,6 +13,7 @@ mod error;
 pub mod friend;
 pub mod held;
 pub mod inbox;
+pub mod media;
 pub mod message;
 pub mod news;
 pub mod outbox;

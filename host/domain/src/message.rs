@@ -14,6 +14,8 @@ use crate::done::Done;
 use crate::error::Error;
 use crate::held::{self, Hold, Way};
 use crate::inbox::{self, Delivery, Event, State};
+use crate::media::sight::{self, Viewer};
+use crate::media::{self, MediaKey, pull};
 use crate::outbox::{self, Waiting};
 use crate::peer::{self, Standing};
 use crate::recall;
@@ -44,6 +46,8 @@ pub struct Submission {
     pub recv_id: UserId,
     /// What is to be sent, as policy left it.
     pub content: Content,
+    /// The file that it carries ([`media::offer`]).
+    pub media: Option<MediaKey>,
     /// Of what the client submitted: [`Digest::of`].
     pub digest: Digest,
     /// When delivery is given up, in milliseconds since 1970 UTC.
@@ -121,8 +125,8 @@ fn check_client_id(id: &str) -> Result<(), Error> {
 /// The types that are carried so far.
 fn check_type(kind: MessageType) -> Result<(), Error> {
     match kind {
-        MessageType::Text => Ok(()),
-        MessageType::Image | MessageType::Voice | MessageType::File | MessageType::Repeal => {
+        MessageType::Text | MessageType::Image | MessageType::Voice | MessageType::File => Ok(()),
+        MessageType::Repeal => {
             Err(Error::field(Code::InvalidField, "messageInfo.messageType", "is not supported here yet"))
         }
     }
@@ -158,7 +162,7 @@ fn route(tx: &Tx<'_>, own: &ServerId, recv_id: &UserId) -> Result<Route, Error> 
 /// 1002 or 1003 for the client's name of it, 1004 if the recipient is nobody here and its home unknown, 1101 if the
 /// sender is disabled, 1201 if the client used the same name for other content, 1202 if the recipient's server is
 /// suspended or deregistered.
-pub fn accept(tx: &mut Tx<'_>, scene: &mut Scene<'_>, s: Submission) -> Result<Accepted, Error> {
+pub fn accept(tx: &mut Tx<'_>, scene: &mut Scene<'_>, mut s: Submission) -> Result<Accepted, Error> {
     check_client_id(&s.client_msg_id)?;
     check_type(s.content.message_type())?;
     if let Some(before) = submitted(tx, &s.sender, &s.client_msg_id, &s.digest)? {
@@ -168,6 +172,7 @@ pub fn accept(tx: &mut Tx<'_>, scene: &mut Scene<'_>, s: Submission) -> Result<A
         return Err(Error::refused(Code::NoIdentity, "the user is disabled"));
     }
     let route = route(tx, scene.home, &s.recv_id)?;
+    media::attach(tx, scene, &s.sender, &s.id, &mut s.content, s.media)?;
     let recv_id = if let Route::Here(user) = &route { user.clone() } else { s.recv_id };
     let info = MessageInfo {
         send_id: s.sender,
@@ -214,10 +219,14 @@ fn dispatch(
         // Whoever writes to themselves has it already.
         Route::Here(user) if *user == info.send_id => Ok(None),
         Route::Here(user) => {
+            media::sent(tx, info, &stored.id, &media::To::User(user));
             deliveries.push(inbox::append(tx, user, scene.now_ms, Event::Message(Arc::clone(stored)))?);
             Ok(None)
         }
-        Route::Away(peer) => outbox::enqueue(tx, peer, info, stored, expires_ms).map(Some),
+        Route::Away(peer) => {
+            media::sent(tx, info, &stored.id, &media::To::Server(peer));
+            outbox::enqueue(tx, peer, info, stored, expires_ms).map(Some)
+        }
     }
 }
 
@@ -232,6 +241,8 @@ pub struct Incoming {
     pub info: MessageInfo,
     /// Of the message as it came: [`Digest::of_message`].
     pub digest: Digest,
+    /// When its file is given up, if it names one, in milliseconds since 1970 UTC.
+    pub expires_ms: u64,
     /// Policy's word.
     pub disposition: Disposition,
     /// Of a recall: how long after the message came it may still come, in milliseconds.
@@ -243,7 +254,7 @@ pub struct Incoming {
 /// A peer may be told 0 once the transaction is committed.
 #[derive(Debug, Clone)]
 pub enum Received {
-    /// Kept; what to push to whom (nothing if it is held).
+    /// Kept; what to push to whom (nothing if it is held or waits for its file).
     Kept(Done),
     /// Had been received before; nothing was written, the audit record neither.
     Duplicate,
@@ -276,6 +287,7 @@ pub fn receive(tx: &mut Tx<'_>, scene: &mut Scene<'_>, m: Incoming) -> Result<Re
     dedup::note_received(tx, &m.info, &m.digest, &stored.id);
     let mut done = Done::default();
     match m.disposition {
+        Disposition::Deliver if pull::arrive(tx, scene, &stored.id, &m.info, m.expires_ms, false)? => {}
         Disposition::Deliver => {
             done.deliveries.push(inbox::append(tx, &user, scene.now_ms, Event::Message(Arc::new(stored)))?);
         }
@@ -283,6 +295,28 @@ pub fn receive(tx: &mut Tx<'_>, scene: &mut Scene<'_>, m: Incoming) -> Result<Re
     }
     tx.audit(m.audit);
     Ok(Received::Kept(done))
+}
+
+/// Shows a message of another server's user whose file is here.
+pub(crate) fn deliver(
+    tx: &mut Tx<'_>,
+    scene: &mut Scene<'_>,
+    stored: &Arc<Stored>,
+    info: &MessageInfo,
+) -> Result<Done, Error> {
+    let user = recipient(tx, scene.home, info)?;
+    sight::show_message(tx, scene.home, info, &stored.id, &Viewer::User(&user))?;
+    let delivery = inbox::append(tx, &user, scene.now_ms, Event::Message(Arc::clone(stored)))?;
+    Ok(Done { deliveries: vec![delivery], ..Done::default() })
+}
+
+/// The local users who are told if a message cannot be shown.
+pub(crate) fn local_recipients(tx: &Tx<'_>, own: &ServerId, info: &MessageInfo) -> Result<Vec<UserId>, Error> {
+    match recipient(tx, own, info) {
+        Ok(user) => Ok(vec![user]),
+        Err(Error::Refused(_)) => Ok(Vec::new()),
+        Err(fault) => Err(fault),
+    }
 }
 
 /// The local user that a peer's message is for.
@@ -315,7 +349,10 @@ pub(crate) fn resume(
     match way {
         Way::In => {
             let user = recipient(tx, scene.home, &info)?;
-            deliveries.push(inbox::append(tx, &user, scene.now_ms, Event::Message(stored))?);
+            // What an administrator releases is not judged again, its file neither.
+            if !pull::arrive(tx, scene, id, &info, expires_ms, true)? {
+                deliveries.push(inbox::append(tx, &user, scene.now_ms, Event::Message(stored))?);
+            }
             Ok(Done { deliveries, letters: Vec::new() })
         }
         Way::Out => {

@@ -6,6 +6,7 @@ use isthmus_wire::{Code, MediaId, ServerId, UserId, UserInfo};
 
 use crate::account::{self, User};
 use crate::error::Error;
+use crate::media::sight;
 
 /// The longest name, in characters.
 pub const NAME_MAX: usize = 128;
@@ -101,11 +102,16 @@ fn check_remark(remark: &str) -> Result<Option<String>, Error> {
 /// Changes a local user's profile.
 ///
 /// # Errors
-/// 1002 or 1003, naming the field, for what will not do, 1004 if there is no such user.
+/// 1002 or 1003, naming the field, for what will not do, 1004 if there is no such user or the portrait is no upload of the
+/// user's, 1402 if it is no picture.
 pub fn change(tx: &mut Tx<'_>, id: &UserId, change: Change, audit: Vec<u8>) -> Result<User, Error> {
     change.name.as_deref().map(check_name).transpose()?;
     let phone = change.phone_number.as_deref().map(phone_number).transpose()?;
     let remark = change.remark.as_deref().map(check_remark).transpose()?;
+    if let Some(portrait) = &change.portrait {
+        // Whoever may see the profile may see it: every server.
+        sight::publish(tx, id, &format!("portrait {id}"), portrait.as_ref())?;
+    }
     let user = account::change(tx, id, |user| {
         user.name = change.name.unwrap_or_else(|| std::mem::take(&mut user.name));
         user.phone_number = phone.unwrap_or_else(|| user.phone_number.take());

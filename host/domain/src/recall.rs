@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use isthmus_store::{Reader, Tx};
-use isthmus_wire::{ChatScene, Code, Content, MessageId, MessageInfo, UserId};
+use isthmus_wire::{ChatScene, Code, Content, MessageId, MessageInfo, ServerId, UserId};
 use serde_json::json;
 
 use crate::account;
@@ -13,6 +13,7 @@ use crate::done::Done;
 use crate::error::Error;
 use crate::held;
 use crate::inbox::{self, Event};
+use crate::media::sight;
 use crate::message::Incoming;
 use crate::news::{self, News};
 use crate::outbox;
@@ -67,7 +68,7 @@ pub fn recall(tx: &mut Tx<'_>, scene: &mut Scene<'_>, recall: Recall) -> Result<
         return Ok(Done::default());
     }
     in_time(scene.now_ms, stored.time_ms, recall.window_ms, "messageID")?;
-    mark(tx, &stored);
+    mark(tx, scene.home, &stored)?;
     tx.audit(recall.audit);
     let news = news_of(tx, scene, &info);
     let mut done = Done::default();
@@ -108,7 +109,7 @@ pub(crate) fn receive(
     if stored.recalled {
         return Ok(Done::default());
     }
-    mark(tx, &stored);
+    mark(tx, scene.home, &stored)?;
     let mut done = Done::default();
     if m.info.chat_scene == ChatScene::User
         && !held::is_held(tx, &record)?
@@ -128,9 +129,10 @@ fn in_time(now_ms: u64, since_ms: u64, window_ms: u64, field: &str) -> Result<()
     Err(Error::field(Code::WrongState, field, "is too old to be recalled"))
 }
 
-/// Marks a message as recalled: nobody is shown it any more.
-pub(crate) fn mark(tx: &mut Tx<'_>, stored: &Stored) {
+/// Marks a message as recalled: nobody is shown it any more, nor its file because of it.
+pub(crate) fn mark(tx: &mut Tx<'_>, own: &ServerId, stored: &Stored) -> Result<(), Error> {
     Stored { recalled: true, ..stored.clone() }.put(tx);
+    Ok(sight::recalled(tx, own, &stored.info()?, &stored.id)?)
 }
 
 /// `info` with the recalled message's own ID.

@@ -39,5 +39,25 @@ pub const SERVERS: Table = Table::new(0x31, "servers", true);
 pub const PENDING: Table = Table::new(0x32, "pending applications", false);
 /// Certificate serial → the server it was issued to.
 pub const SERIALS: Table = Table::new(0x33, "serials", true);
+/// Media key → a file: whose, what it is called, where its bytes lie.
+pub const MEDIA: Table = Table::new(0x60, "media", true);
+/// mediaID, media key → nothing: what servers call by an ID.
+pub const MEDIA_NAMES: Table = Table::new(0x61, "media names", false);
+/// Media key, kind, viewer, reference → the group that sees it, if it is one.
+pub const MEDIA_REFS: Table = Table::new(0x62, "media references", true);
+/// Media key, server, reference → nothing: who may pull it.
+pub const MEDIA_GRANTS: Table = Table::new(0x63, "media grants", false);
+/// Place → the media key of the picture in it.
+pub const MEDIA_PLACES: Table = Table::new(0x64, "media places", false);
+/// User key, media key → nothing: uploads that are not ended.
+pub const MEDIA_OPEN: Table = Table::new(0x65, "open uploads", false);
+/// Blob, media key → nothing: who needs the blob.
+pub const BLOB_MEDIA: Table = Table::new(0x66, "blobs in use", false);
+/// Media key → a file to be fetched.
+pub const PULLS: Table = Table::new(0x67, "pulls", true);
+/// Time (u64), media key → nothing: when to try next.
+pub const PULL_DUE: Table = Table::new(0x68, "pulls due", false);
+/// Media key, record → whether it is judged: messages that wait for a file.
+pub const PULL_WAITERS: Table = Table::new(0x69, "waiting for files", false);
 /// Single values of the process: its own enrolment, for one. Names are the caller's.
 pub const META: Table = Table::new(0x40, "meta", true);

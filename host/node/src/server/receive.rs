@@ -82,6 +82,7 @@ impl Server {
             peer: peer.clone(),
             info,
             digest,
+            expires_ms: now + delivery.expire_s * 1000,
             disposition,
             // A recall that was made in time may be as late as any letter.
             recall_within_ms: (delivery.recall_s + delivery.expire_s) * 1000,

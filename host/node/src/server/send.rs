@@ -124,6 +124,7 @@ impl Server {
             client_msg_id,
             recv_id: to.recv_id,
             content,
+            media: None,
             digest: to.digest,
             expires_ms: now + self.config.delivery.expire_s * 1000,
             disposition,

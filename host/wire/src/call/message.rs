@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::id::MediaId;
+use crate::id::{MediaId, MessageId, UserId};
 use crate::json::{Fields, Read, ReadError};
 use crate::message::MessageInfo;
 use crate::query;
@@ -41,3 +41,33 @@ impl Read for Download {
         Ok(Self { media_id: f.id("mediaID")? })
     }
 }
+
+/// `POST /isthmus/v1/file/report`, ours: the file of a message could not be had, or may not be shown, at its recipient's
+/// server. Answered by an [`crate::Answer`] without fields.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FileReport {
+    /// The message that named the file.
+    #[serde(rename = "messageID")]
+    pub message_id: MessageId,
+    /// Who does not get it.
+    #[serde(rename = "userID")]
+    pub user_id: UserId,
+    /// Why, as R5 numbers it.
+    pub code: i32,
+    /// Why, in public words.
+    pub msg: String,
+}
+
+impl Read for FileReport {
+    fn read(f: &Fields<'_>) -> Result<Self, ReadError> {
+        Ok(Self {
+            message_id: f.id("messageID")?,
+            user_id: f.id("userID")?,
+            code: f.int("code")?,
+            msg: f.optional_text("msg", REASON_MAX)?.unwrap_or_default().to_owned(),
+        })
+    }
+}
+
+/// The longest reason, in bytes.
+const REASON_MAX: usize = 2048;

@@ -161,6 +161,8 @@ calls! {
         Relay::InGroups("messageInfo.recvID");
     /// Pull a file.
     FILE_DOWNLOAD = "file.download" Get "/sns/download/file", "7.4.5" [2, 3, 9], Server => Server, None;
+    /// Tell the sender's server that a file could not be had: ours, optional.
+    FILE_REPORT = "file.report" Post "/isthmus/v1/file/report", "7.4.3" [12], Server => Server, Some("userID");
     /// Query servers and their addresses.
     NODES = "address.query" Post "/sns/managernode/nodes", "7.5.4" [2, 16], Server => Platform, Some("ownerID");
     /// Apply for registration.
