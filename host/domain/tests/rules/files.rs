@@ -41,7 +41,8 @@ fn upload(place: &Place, owner: &str, kind: Kind, name: &str, found: Found) -> (
     (key, id)
 }
 
-fn picture(place: &Place, owner: &str) -> (MediaKey, MediaId) {
+/// A ready picture.
+pub(crate) fn picture(place: &Place, owner: &str) -> (MediaKey, MediaId) {
     upload(place, owner, Kind::Image, "a.png", found(1, PNG))
 }
 

@@ -4,9 +4,10 @@ use isthmus_domain::directory::{Index, PAGE, Query};
 use isthmus_domain::friend::{self, Act};
 use isthmus_domain::profile::{self, Change, Eyes};
 use isthmus_domain::{Error, account};
-use isthmus_wire::{Code, MediaId};
+use isthmus_wire::Code;
 use proptest::prelude::*;
 
+use crate::files::picture;
 use crate::place::{Place, refused, user};
 
 fn change(place: &Place, who: &str, change: Change) -> Result<account::User, Error> {
@@ -37,7 +38,7 @@ fn a_profile_changes_in_what_is_named_and_an_empty_text_removes() {
         name: Some("王小明 😀".into()),
         phone_number: Some("+86 138-0013-8000".into()),
         remark: Some("两行\n字".into()),
-        portrait: Some(Some(MediaId::parse("m-1").unwrap())),
+        portrait: Some(Some(picture(&place, "alice@north").1)),
         hidden: Some(true),
     };
     let user = change(&place, "alice@north", whole).unwrap();
