@@ -38,7 +38,7 @@ pub fn with_plugin(folder: PathBuf, lines: &str) -> PathBuf {
 #[must_use]
 pub fn denying(folder: PathBuf, operation: &str) -> PathBuf {
     let rule = format!("list = \"black\"\noperations = [\"{operation}\"]");
-    let lines = "name = \"stern\"\ncomponent = \"builtin:access-list\"\ngrants = [\"lists\"]";
+    let lines = "name = \"stern\"\ncomponent = \"builtin:access-list\"\ngrants = [\"lists\", \"directory\"]";
     with_plugin(folder, &format!("{lines}\n[[plugin.settings.rules]]\n{rule}"))
 }
 

@@ -18,7 +18,7 @@ const TEXT_BYTES: usize = 200;
 fn manifest(reuse: bool) -> String {
     format!(
         "name = \"bench\"\n[defaults]\naccess = \"allow\"\n\
-         [[plugin]]\nname = \"peers\"\ncomponent = \"builtin:access-list\"\ngrants = [\"lists\"]\nreuse = {reuse}\n\
+         [[plugin]]\nname = \"peers\"\ncomponent = \"builtin:access-list\"\ngrants = [\"lists\", \"directory\"]\nreuse = {reuse}\n\
          [plugin.settings]\nblack_list = \"servers\"\n\
          [[plugin]]\nname = \"words\"\ncomponent = \"builtin:content-filter\"\ngrants = [\"lists\"]\nreuse = {reuse}\n\
          [[plugin.settings.keywords]]\nlist = \"words\"\naction = \"reject\"\n\

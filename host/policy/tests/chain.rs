@@ -8,14 +8,14 @@ use support::{House, OPEN, call, event, text, with};
 
 fn black(name: &str, servers: &str) -> String {
     format!(
-        "[[plugin]]\nname = \"{name}\"\ncomponent = \"builtin:access-list\"\ngrants = [\"lists\"]\n\
+        "[[plugin]]\nname = \"{name}\"\ncomponent = \"builtin:access-list\"\ngrants = [\"lists\", \"directory\"]\n\
          [[plugin.settings.rules]]\nlist = \"black\"\nservers = [{servers}]\nreason = \"{name} says no\"\n"
     )
 }
 
 fn white(name: &str, servers: &str) -> String {
     format!(
-        "[[plugin]]\nname = \"{name}\"\ncomponent = \"builtin:access-list\"\ngrants = [\"lists\"]\n\
+        "[[plugin]]\nname = \"{name}\"\ncomponent = \"builtin:access-list\"\ngrants = [\"lists\", \"directory\"]\n\
          [[plugin.settings.rules]]\nlist = \"white\"\nservers = [{servers}]\n"
     )
 }
@@ -130,7 +130,7 @@ fn thousands_of_entries_come_from_the_bundles_lists() {
     let house = House::new();
     let policy = house.open();
     let manifest = format!(
-        "{OPEN}[[plugin]]\nname = \"peers\"\ncomponent = \"builtin:access-list\"\ngrants = [\"lists\"]\n\
+        "{OPEN}[[plugin]]\nname = \"peers\"\ncomponent = \"builtin:access-list\"\ngrants = [\"lists\", \"directory\"]\n\
          [plugin.settings]\nblack_list = \"servers\"\n\
          [[plugin]]\nname = \"words\"\ncomponent = \"builtin:content-filter\"\ngrants = [\"lists\"]\n\
          [[plugin.settings.keywords]]\nlist = \"words\"\naction = \"reject\"\n"

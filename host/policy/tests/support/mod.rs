@@ -104,7 +104,7 @@ impl House {
 pub(crate) fn with(component: &str, more: &str) -> String {
     let default = OPEN;
     format!(
-        "{default}[[plugin]]\nname = \"it\"\ncomponent = \"builtin:{component}\"\ngrants = [\"log\", \"lists\"]\n{more}"
+        "{default}[[plugin]]\nname = \"it\"\ncomponent = \"builtin:{component}\"\ngrants = [\"log\", \"lists\", \"directory\"]\n{more}"
     )
 }
 
