@@ -12,6 +12,7 @@ mod held;
 mod hostile;
 mod identity;
 mod log_in;
+mod people;
 mod reading;
 mod recall;
 mod roles;

@@ -68,6 +68,11 @@ impl Addresses {
         self.known.read().unwrap_or_else(std::sync::PoisonError::into_inner).get(id).cloned()
     }
 
+    /// The way to the platform.
+    pub(crate) fn platform(&self) -> &PlatformLink {
+        &self.platform
+    }
+
     /// All that is known, for the console.
     pub(crate) fn all(&self) -> Vec<Arc<ServerInfo>> {
         self.known.read().unwrap_or_else(std::sync::PoisonError::into_inner).values().cloned().collect()

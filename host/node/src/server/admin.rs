@@ -228,15 +228,13 @@ impl Server {
         let hash = self.passwords.hash(ask.password).await.map_err(Problem::fault)?;
         let new = NewUser { local, name, password_hash: Some(hash), phone_number: ask.phone_number };
         let record = self.act(role, "admin.user.create", &ask.user_id).record();
-        let (home, now) = (self.id.clone(), clock::now_ms());
-        let user = self
-            .store
-            .write(move |tx| {
-                let user = Server::scene(&home, now, |scene| account::create_user(tx, scene, new))?;
-                tx.audit(record);
-                Ok::<_, isthmus_domain::Error>(user)
-            })
-            .await?;
+        let (home, now, people) = (self.id.clone(), clock::now_ms(), self.people.clone());
+        let rule = move |tx: &mut isthmus_store::Tx<'_>| {
+            let user = Server::scene(&home, now, |scene| account::create_user(tx, scene, new))?;
+            tx.audit(record);
+            Ok::<_, isthmus_domain::Error>(user)
+        };
+        let user = self.store.submit(rule, move |user| people.put(user)).await?.done().await?;
         Ok(user_view(&user))
     }
 
@@ -245,15 +243,13 @@ impl Server {
         let id: UserId = self.local_user(user).ok_or_else(nobody)?;
         let operation = if disabled { "admin.user.disable" } else { "admin.user.enable" };
         let record = self.act(role, operation, id.as_str()).record();
-        let of = id.clone();
-        let user = self
-            .store
-            .write(move |tx| {
-                let user = account::set_disabled(tx, &of, disabled)?;
-                tx.audit(record);
-                Ok::<_, isthmus_domain::Error>(user)
-            })
-            .await?;
+        let (of, people) = (id.clone(), self.people.clone());
+        let rule = move |tx: &mut isthmus_store::Tx<'_>| {
+            let user = account::set_disabled(tx, &of, disabled)?;
+            tx.audit(record);
+            Ok::<_, isthmus_domain::Error>(user)
+        };
+        let user = self.store.submit(rule, move |user| people.put(user)).await?.done().await?;
         self.end_device(&id, None);
         Ok(user_view(&user))
     }

@@ -15,7 +15,8 @@ use isthmus_net::{ClientTls, Credentials, PeerAddress, PeerClient, PeerLimits, S
 use isthmus_wire::call::registry::{
     Application, ApplicationAnswer, ApplicationState, Applied, Nodes, NodesAnswer, Register,
 };
-use isthmus_wire::call::{APPLICATION, CallSpec, NODES, REGISTER};
+use isthmus_wire::call::user::{Found, Search};
+use isthmus_wire::call::{APPLICATION, CallSpec, NODES, REGISTER, USER_SEARCH};
 use isthmus_wire::code::{Answer, Code};
 use isthmus_wire::json::Read;
 use isthmus_wire::{ServerId, ServerInfo, ServerStatus};
@@ -140,6 +141,18 @@ impl PlatformLink {
             Ok(answer) => Ok(answer.server_infos),
             Err(PlatformError::Refused { code: Code::NotFound, .. }) => Ok(Vec::new()),
             Err(error) => Err(error),
+        }
+    }
+
+    /// R17: users of all servers, and in the platform's words who did not answer, if somebody did not.
+    pub(crate) async fn search(&self, search: &Search) -> Result<(Found, Option<String>), PlatformError> {
+        let path = format!("{}?{}", USER_SEARCH.path, search.to_query());
+        let answer = self.client.send(&self.address, Method::GET, &path, Bytes::new(), HeaderMap::new()).await?;
+        let answer = Answer::<Found>::read(&answer.body)
+            .map_err(|error| PlatformError::Answer(format!("HTTP {}: {error}", answer.status)))?;
+        match answer.body {
+            Some(found) => Ok((found, Some(answer.msg).filter(|msg| msg != "success"))),
+            None => Err(PlatformError::Refused { code: answer.code, msg: answer.msg }),
         }
     }
 

@@ -1,9 +1,9 @@
 //! The role of an IM server (§5.3): users of its own, other servers, an operator's policy.
 
 mod accounts;
+mod act;
 mod addresses;
 mod admin;
-#[allow(dead_code, reason = "the calls of §7.6 and §7.7 ask")]
 mod ask;
 pub(crate) mod audit_search;
 mod client;
@@ -11,6 +11,7 @@ mod enroll;
 mod figures;
 mod gate;
 mod outbox;
+mod people;
 mod postman;
 mod push;
 mod recall;
@@ -26,12 +27,14 @@ mod watch;
 
 use std::sync::Arc;
 
-use isthmus_domain::Scene;
+use isthmus_domain::directory::Index;
+use isthmus_domain::{Scene, account, friend};
 use isthmus_net::{Connections, PeerClient};
 use isthmus_policy::{Policy, Services};
 use isthmus_store::{Store, StoreError};
 use isthmus_wire::code::Refusal;
 use isthmus_wire::{ServerId, UserId};
+use tokio::sync::Semaphore;
 
 pub use enroll::EnrollError;
 pub use start::{RunningServer, StartError, listener_ca, run};
@@ -62,6 +65,10 @@ pub struct Server {
     sessions: Sessions,
     acks: Acks,
     passwords: Passwords,
+    /// Who can be found by search.
+    people: Arc<Index>,
+    /// Searches at once.
+    searches: Arc<Semaphore>,
     admins: AdminTokens,
     connections: Listeners,
     runtime: tokio::runtime::Handle,
@@ -115,12 +122,25 @@ impl Server {
 
 /// What plugins with the `directory` grant may ask.
 struct Directory {
+    own: ServerId,
+    store: Store,
     addresses: Arc<Addresses>,
 }
 
+impl Directory {
+    /// A read that failed is told to the log; the plugin learns that it is not known.
+    fn read<T>(&self, read: impl FnOnce(&isthmus_store::View) -> Result<Option<T>, StoreError>) -> Option<T> {
+        self.store.read(read).unwrap_or_else(|error| {
+            tracing::error!(error = chain(&error), "the directory could not be read for a plugin");
+            None
+        })
+    }
+}
+
 impl Services for Directory {
-    fn is_friend(&self, _user: &str, _other: &str) -> Option<bool> {
-        None
+    fn is_friend(&self, user: &str, other: &str) -> Option<bool> {
+        let (user, other) = (UserId::parse(user).ok()?, UserId::parse(other).ok()?);
+        self.read(|view| friend::known(view, &self.own, &user, &other))
     }
 
     fn same_group(&self, _user: &str, _other: &str) -> Option<bool> {
@@ -131,7 +151,15 @@ impl Services for Directory {
         self.addresses.cached(&ServerId::parse(server).ok()?)?.area.clone()
     }
 
-    fn user_attribute(&self, _user: &str, _name: &str) -> Option<String> {
-        None
+    /// Of local users: `name`, `disabled` (`true` or `false`), `createdMs`.
+    fn user_attribute(&self, user: &str, name: &str) -> Option<String> {
+        let id = account::local_id(&self.own, &UserId::parse(user).ok()?)?;
+        let user = self.read(|view| account::find_user(view, &id))?;
+        match name {
+            "name" => Some(user.name),
+            "disabled" => Some(user.disabled.to_string()),
+            "createdMs" => Some(user.created_ms.to_string()),
+            _ => None,
+        }
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use http::Request;
 use hyper::body::Incoming;
+use isthmus_domain::directory::Index;
 use isthmus_net::ca::{CaError, IssueError};
 use isthmus_net::{
     BindError, Ca, ClientAuth, ClientTls, Connection, Connections, Credentials, Limits, Listener, PeerClient,
@@ -15,7 +16,7 @@ use isthmus_net::{
 use isthmus_policy::{BundleSource, Policy, PolicyError, PolicyOptions, TrustedKey};
 use isthmus_store::{Options, Store, StoreError};
 use isthmus_wire::ServerId;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::addresses::Addresses;
@@ -236,6 +237,8 @@ fn open(config: ServerConfig, tls: &Tls) -> Result<(Arc<Server>, Settlements), S
         sessions: Sessions::default(),
         acks: Acks::default(),
         passwords: Passwords::new(cores)?,
+        people: Arc::new(store.read(Index::open)?),
+        searches: Arc::new(Semaphore::new(cores.max(2))),
         admins: AdminTokens::open(&config.data_dir, &config.admin_tokens)?,
         connections: Listeners::default(),
         runtime: tokio::runtime::Handle::current(),
@@ -274,7 +277,7 @@ fn policy_options(config: &ServerConfig, store: &Store, addresses: Arc<Addresses
         allow_unsigned: source.allow_unsigned,
         builtins: shipped::SHIPPED,
         default_bundle,
-        services: Arc::new(Directory { addresses }),
+        services: Arc::new(Directory { own: config.server.id.clone(), store: store.clone(), addresses }),
         redaction_key: store.keyring().derive("audit redaction"),
     }
 }

@@ -1,5 +1,7 @@
 //! The client listener: `/client/v1` (design §7).
 
+mod people;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,11 +42,12 @@ pub(crate) enum Endpoint {
     Inbox,
     Acknowledge,
     Socket,
+    People(people::Endpoint),
 }
 
 /// The table of contents.
 pub(crate) fn table() -> Result<Table<Endpoint>, matchit::InsertError> {
-    Table::new(&[
+    let mut rows = vec![
         (Method::POST, "/client/v1/login", Endpoint::LogIn),
         (Method::POST, "/client/v1/refresh", Endpoint::Refresh),
         (Method::POST, "/client/v1/logout", Endpoint::LogOut),
@@ -57,7 +60,9 @@ pub(crate) fn table() -> Result<Table<Endpoint>, matchit::InsertError> {
         (Method::GET, "/client/v1/inbox", Endpoint::Inbox),
         (Method::POST, "/client/v1/inbox/ack", Endpoint::Acknowledge),
         (Method::GET, "/client/v1/socket", Endpoint::Socket),
-    ])
+    ];
+    rows.extend(people::ROWS.map(|(method, path, endpoint)| (method, path, Endpoint::People(endpoint))));
+    Table::new(&rows)
 }
 
 #[derive(Deserialize, Default)]
@@ -142,6 +147,12 @@ async fn dispatch(
             let ask: Cursor = parse(&body_of(body, max).await?)?;
             server.acknowledge(&caller, ask.cursor);
             Ok(json!({}))
+        }
+        Endpoint::People(endpoint) => {
+            let body = body_of(body, max).await?;
+            let param = params.first().map(String::as_str).unwrap_or_default();
+            let query = head.uri.query().unwrap_or_default();
+            people::serve(endpoint, people::Asking { server, caller: &caller, param, query, body }).await
         }
     }
 }
@@ -266,5 +277,6 @@ fn label(endpoint: Endpoint) -> &'static str {
         Endpoint::Inbox => "inbox",
         Endpoint::Acknowledge => "inbox.ack",
         Endpoint::Socket => "socket",
+        Endpoint::People(endpoint) => endpoint.label(),
     }
 }

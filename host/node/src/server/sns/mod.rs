@@ -5,13 +5,14 @@
 
 mod asked;
 mod message;
+mod user;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::Request;
 use hyper::body::Incoming;
-use isthmus_net::Connection;
+use isthmus_net::{Connection, Identity};
 use isthmus_wire::ServerId;
 use isthmus_wire::call::{self, CallSpec, Found, Method, Unroutable};
 use isthmus_wire::code::{Answer, Code, Empty, Transport};
@@ -57,6 +58,9 @@ async fn carry_out(
     request: Request<Incoming>,
     connection: &Connection,
 ) -> Result<Reply, Problem> {
+    if connection.identity == Identity::Platform && found.spec.name == call::USER_SEARCH.name {
+        return user::search_for_platform(server, &request).await;
+    }
     let peer = admitted(server, connection).await?;
     // Whoever calls us can be called: do not let what waits for them wait longer.
     server.outbox.road(&peer).hint();
@@ -65,23 +69,40 @@ async fn carry_out(
     let ask = Asked::take(server, peer, found, request).await?;
     match handler {
         Handler::Message => message::send(ask).await,
+        Handler::FindUsers => user::search(ask).await,
+        Handler::AddFriend => user::add(ask).await,
+        Handler::AnswerFriend => user::respond(ask).await,
+        Handler::DeleteFriend => user::delete(ask).await,
+        Handler::UserDetails => user::details(ask).await,
+        Handler::IsFriend => user::is_friend(ask).await,
     }
 }
 
 #[derive(Clone, Copy)]
 enum Handler {
     Message,
+    FindUsers,
+    AddFriend,
+    AnswerFriend,
+    DeleteFriend,
+    UserDetails,
+    IsFriend,
 }
 
 /// The table of contents: which calls are answered, and by whom.
 fn handler(spec: &CallSpec) -> Result<Handler, Problem> {
     match spec.name {
         name if name == call::MESSAGE_SEND.name => Ok(Handler::Message),
+        name if name == call::USER_SEARCH.name => Ok(Handler::FindUsers),
+        name if name == call::USER_ADD.name => Ok(Handler::AddFriend),
+        name if name == call::USER_ANSWER.name => Ok(Handler::AnswerFriend),
+        name if name == call::USER_DELETE.name => Ok(Handler::DeleteFriend),
+        name if name == call::USER_DETAILS.name => Ok(Handler::UserDetails),
+        name if name == call::USER_IS_FRIEND.name => Ok(Handler::IsFriend),
         _ => Err(Problem::Transport(Transport::NoRoute, format!("{} is not offered by this server", spec.path))),
     }
 }
 
-#[allow(dead_code, reason = "the calls of §7.6 and §7.7 answer more than 0")]
 /// `{"code": 0}` and what the call answers beside it.
 pub(crate) fn answer<T: Serialize>(body: T) -> Reply {
     reply::json(200, Answer::of(body).write())
