@@ -7,6 +7,7 @@ mod delivery;
 mod devices;
 mod duplicates;
 mod explain;
+mod files;
 mod harness;
 mod held;
 mod hostile;

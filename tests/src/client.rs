@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use isthmus_node::client::{Api, ClientError, Socket};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, Method};
+use isthmus_node::client::{Api, ClientError, Socket, Upload};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -194,6 +196,59 @@ impl Client {
         }
     }
 
+    /// Uploads a file whole; answers its mediaID.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub async fn upload(&self, kind: &str, name: &str, bytes: &[u8]) -> Result<String, Refused> {
+        let upload = Upload { kind, name, size: bytes.len() as u64, md5: None };
+        let from = |offset: u64, step: usize| {
+            let at = usize::try_from(offset).unwrap();
+            Bytes::copy_from_slice(&bytes[at..(at + step).min(bytes.len())])
+        };
+        refusal(self.api.upload(&upload, 1 << 20, from).await)
+    }
+
+    /// Sends a message with a file.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub async fn send_file(&self, to: &str, kind: &str, media: &str) -> Result<Sent, Refused> {
+        let mut body = json!({"clientID": fresh_id(), "recvID": to, "type": kind, "mediaID": media});
+        if kind == "voice" {
+            body["duration"] = 7.into();
+        }
+        refusal(self.api.post("/client/v1/messages", &body).await).map(|answer| sent(&answer))
+    }
+
+    /// `GET` of a file, with whatever headers: status, headers, bytes.
+    pub async fn fetch_file(&self, media: &str, headers: &[(&'static str, &str)]) -> (u16, HeaderMap, Bytes) {
+        let pairs = headers.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()));
+        let path = format!("/client/v1/media/{media}");
+        let answer = self.api.exchange(Method::GET, &path, pairs.collect(), Bytes::new()).await.unwrap();
+        let (head, body) = answer.into_parts();
+        (head.status.as_u16(), head.headers, body)
+    }
+
+    /// The bytes of a file that the user may see.
+    pub async fn file(&self, media: &str) -> Bytes {
+        let (status, _, bytes) = self.fetch_file(media, &[]).await;
+        assert_eq!(status, 200, "{}", String::from_utf8_lossy(&bytes));
+        bytes
+    }
+
+    /// Waits for the next message with a file after a cursor: its `messageInfo`.
+    pub async fn next_file(&self, after: u64) -> Value {
+        let path = format!("/client/v1/inbox?after={after}&limit=500");
+        crate::until(&format!("{} has a file", self.id), async || {
+            let page = self.api.get(&path).await.unwrap();
+            let mut events = page["events"].as_array().unwrap().iter();
+            let found = events.find(|e| e["kind"] == "message" && e["message"]["content"]["mediaID"].is_string());
+            found.map(|event| event["message"].clone())
+        })
+        .await
+    }
+
     /// Everything in the inbox after a cursor.
     pub async fn inbox(&self, mut after: u64) -> Vec<Event> {
         let mut events = Vec::new();
@@ -250,6 +305,14 @@ impl Client {
     pub async fn try_listen(&self, after: u64) -> Result<Ear, ClientError> {
         let socket = self.api.socket(&format!("/client/v1/socket?after={after}")).await?;
         Ok(Ear { socket, cursor: after, answers: VecDeque::new(), events: VecDeque::new() })
+    }
+}
+
+fn refusal<T>(answer: Result<T, ClientError>) -> Result<T, Refused> {
+    match answer {
+        Ok(answer) => Ok(answer),
+        Err(ClientError::Refused { code, msg, .. }) => Err(Refused { code, msg }),
+        Err(error) => panic!("no answer: {error}"),
     }
 }
 

@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use isthmus_net::{
     Body, ClientAuth, ClientTls, Connection, Connections, Credentials, Limits, Listener, PeerAddress, PeerClient,
@@ -85,6 +86,18 @@ impl Peer {
         Ok((answer.status.as_u16(), serde_json::from_slice(&answer.body).unwrap()))
     }
 
+    /// A GET whose answer may be anything: status, headers, bytes.
+    pub async fn fetch(
+        &self,
+        to: &PeerAddress,
+        path: &str,
+        headers: &[(&'static str, &str)],
+    ) -> (u16, HeaderMap, Bytes) {
+        let pairs = headers.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()));
+        let answer = self.client.send(to, Method::GET, path, Bytes::new(), pairs.collect()).await.unwrap();
+        (answer.status.as_u16(), answer.headers, answer.body)
+    }
+
     pub(crate) async fn ask_platform(&self, world: &World, path: &str, body: &Value) -> (u16, Value) {
         let platform = PeerAddress::platform(&world.platform().api_url()).unwrap();
         self.call(&platform, Method::POST, path, body.to_string()).await.unwrap()
@@ -105,6 +118,7 @@ pub enum Reply {
 }
 
 type Script = Box<dyn FnMut(&Value) -> Reply + Send>;
+type FileScript = Box<dyn FnMut(&Parts) -> Response<Body> + Send>;
 
 /// A call other than a message.
 #[derive(Debug, Clone, PartialEq)]
@@ -128,6 +142,7 @@ struct Heard {
 
 struct Mind {
     script: Mutex<Script>,
+    files: Mutex<Option<FileScript>>,
     others: Mutex<Others>,
     heard: Mutex<Heard>,
 }
@@ -163,6 +178,7 @@ impl FakePeer {
         let (stop, stopped) = oneshot::channel::<()>();
         let mind = Arc::new(Mind {
             script: Mutex::new(Box::new(script)),
+            files: Mutex::default(),
             others: Mutex::new(Box::new(|_| json!({"code": 0, "msg": "success"}))),
             heard: Mutex::default(),
         });
@@ -201,6 +217,11 @@ impl FakePeer {
         self.mind.heard.lock().unwrap().others.clone()
     }
 
+    /// How it answers whoever pulls a file, from now on.
+    pub fn serve_files(&self, script: impl FnMut(&Parts) -> Response<Body> + Send + 'static) {
+        *self.mind.files.lock().unwrap() = Some(Box::new(script));
+    }
+
     /// The texts that it has kept, in the order in which it did.
     #[must_use]
     pub fn texts(&self) -> Vec<String> {
@@ -227,6 +248,11 @@ impl FakePeer {
 
 async fn answer(mind: Arc<Mind>, request: Request<Incoming>, connection: Arc<Connection>) -> Response<Body> {
     let (head, body) = request.into_parts();
+    if head.uri.path().starts_with("/sns/download/file")
+        && let Some(files) = mind.files.lock().unwrap().as_mut()
+    {
+        return files(&head);
+    }
     let body = read_body(body, 1 << 20, Duration::from_secs(10)).await.unwrap_or_default();
     if head.uri.path().trim_end_matches('/') != "/sns/chat" {
         let call = Call {
@@ -261,6 +287,8 @@ async fn answer(mind: Arc<Mind>, request: Request<Incoming>, connection: Arc<Con
     }
 }
 
-fn json_answer(status: u16, body: String) -> Response<Body> {
+/// A JSON answer.
+#[must_use]
+pub fn json_answer(status: u16, body: String) -> Response<Body> {
     isthmus_net::http::reply::json(StatusCode::from_u16(status).unwrap(), body)
 }

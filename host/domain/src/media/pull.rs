@@ -183,7 +183,7 @@ pub fn fetched(tx: &mut Tx<'_>, scene: &Scene<'_>, key: &MediaKey, found: &Found
     let missing = || Error::refused(Code::NotFound, "the file is not waited for any more");
     let mut media = get(tx, key)?.ok_or_else(missing)?;
     if media.blob.is_none() {
-        upload::matches(&media, found)?;
+        upload::same(&media, found)?;
         make_ready(tx, key, &mut media, found, scene.now_ms);
     }
     Ok(media)

@@ -129,16 +129,27 @@ pub fn complete(tx: &mut Tx<'_>, scene: &Scene<'_>, key: &MediaKey, found: &Foun
     if media.blob.is_some() {
         return Ok(media);
     }
-    matches(&media, found)?;
-    format::check(media.kind, &media.name, found.media_type)?;
+    acceptable(&media, found)?;
     let user = user_key(tx, &media.owner);
     tx.delete(MEDIA_OPEN, &open_key(&user, key));
     make_ready(tx, key, &mut media, found, scene.now_ms);
     Ok(media)
 }
 
-/// 1401 unless a file is what was announced.
-pub(super) fn matches(announced: &Media, found: &Found) -> Result<(), Error> {
+/// Whether an upload may end so.
+///
+/// # Errors
+/// 1401 or 1402, as [`complete`].
+pub fn acceptable(announced: &Media, found: &Found) -> Result<(), Error> {
+    same(announced, found)?;
+    format::check(announced.kind, &announced.name, found.media_type)
+}
+
+/// Whether a file is what was announced.
+///
+/// # Errors
+/// 1401.
+pub fn same(announced: &Media, found: &Found) -> Result<(), Error> {
     if announced.size != found.size {
         let words = format!("the file has {} bytes, not the {} announced", found.size, announced.size);
         return Err(Error::refused(Code::ContentMismatch, words));

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::file::FileFigures;
 use super::procstat::Usage;
 
 /// End-to-end latencies in milliseconds.
@@ -130,6 +131,9 @@ pub struct Report {
     pub idle: Option<Idle>,
     /// If asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<FileFigures>,
+    /// If asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub floor: Option<Floor>,
 }
 
@@ -150,16 +154,21 @@ pub(super) fn cpu_per_message(
 }
 
 impl Report {
-    /// Whether every message of every phase arrived once, in order.
+    /// Whether every message of every phase arrived once, in order, and the file as it was.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.phases.iter().all(|phase| phase.account.is_clean())
+        self.phases.iter().all(|phase| phase.account.is_clean()) && self.file.as_ref().is_none_or(|file| file.same)
     }
 
     /// For people.
     #[must_use]
     pub fn table(&self) -> String {
         let mut out = String::new();
+        if let Some(file) = &self.file {
+            file.row(&mut out);
+            self.rest(&mut out);
+            return out;
+        }
         // Writing to a String never fails.
         let _ = writeln!(
             out,

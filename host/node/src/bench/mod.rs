@@ -4,6 +4,7 @@
 mod driver;
 mod error;
 mod figures;
+mod file;
 mod floor;
 mod frame;
 mod ground;
@@ -16,6 +17,7 @@ use std::time::Duration;
 pub use driver::{Load, Outcome};
 pub use error::BenchError;
 pub use figures::{Account, Floor, Idle, Latency, Phase, Report};
+pub use file::FileFigures;
 pub use ground::{Couple, Ground};
 pub use procstat::{Usage, usage};
 
@@ -27,6 +29,8 @@ use crate::demo::{Say, Shape};
     isthmus bench                             servers of its own: saturation, then half of that rate\n  \
     isthmus bench --demo demo-data/demo.json  against a running demo\n  \
     isthmus bench --rate 2000 --seconds 60    paced\n  \
+    isthmus bench --file-mib 2048             one file of 2 GiB: MiB/s and memory
+  \
     isthmus bench --idle 500 --floor --json   memory of idle connections, bare hyper beside it, as JSON\n\n\
     Exit code 1 if any message was lost, doubled, out of order or refused.")]
 pub struct BenchArgs {
@@ -57,6 +61,9 @@ pub struct BenchArgs {
     /// Also open this many idle client connections and say what each costs in memory (mind `ulimit -n`).
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub idle: usize,
+    /// Only one file of this many MiB, from north to south: MiB/s and resident memory.
+    #[arg(long, value_name = "MIB", conflicts_with_all = ["rate", "saturate_only", "idle"])]
+    pub file_mib: Option<u64>,
     /// Also measure bare hyper with mutual TLS in this process, beside which the figures stand.
     #[arg(long)]
     pub floor: bool,
@@ -89,9 +96,9 @@ pub async fn run(args: &BenchArgs) -> Result<Report, BenchError> {
         Some(path) => Ground::of_demo(path)?,
         None => Ground::of_its_own(&args.data, args.port_base, &mut say).await?,
     };
-    let measured = phases(args, &ground, &mut say).await;
+    let measured = measure(args, &ground, &mut say).await;
     ground.leave().await;
-    let (phases, idle) = measured?;
+    let (phases, idle, file) = measured?;
     Ok(Report {
         users: args.users,
         window: args.window,
@@ -100,8 +107,22 @@ pub async fn run(args: &BenchArgs) -> Result<Report, BenchError> {
         build: if cfg!(debug_assertions) { "debug" } else { "release" },
         phases,
         idle,
+        file,
         floor,
     })
+}
+
+type Measured = (Vec<Phase>, Option<Idle>, Option<FileFigures>);
+
+async fn measure(args: &BenchArgs, ground: &Ground, say: &mut Say) -> Result<Measured, BenchError> {
+    let Some(mib) = args.file_mib else {
+        let (phases, idle) = phases(args, ground, say).await?;
+        return Ok((phases, idle, None));
+    };
+    let couples = ground.couples(1).await?;
+    let couple = couples.first().ok_or_else(|| BenchError::Driver("nobody to send to".to_owned()))?;
+    let file = file::drive(mib, couple, ground, say).await?;
+    Ok((Vec::new(), None, Some(file)))
 }
 
 fn check(args: &BenchArgs) -> Result<(), BenchError> {
@@ -109,6 +130,7 @@ fn check(args: &BenchArgs) -> Result<(), BenchError> {
     match args {
         BenchArgs { users: 0, .. } => says("--users 0: at least one has to write"),
         BenchArgs { window: 0, .. } => says("--window 0: at least one message has to be under way"),
+        BenchArgs { file_mib: Some(0), .. } => says("--file-mib 0: there has to be a file"),
         BenchArgs { seconds: 0, .. } => says("--seconds 0: there has to be a time to measure"),
         BenchArgs { rate: Some(rate), .. } if !rate.is_finite() || *rate <= 0.0 => says("--rate: above 0"),
         _ => Ok(()),

@@ -1,6 +1,7 @@
 //! A typed client of Isthmus' own interfaces (`/client/v1`, `/admin/v1`): what the command line,
 //! the demo, the load driver and the tests speak through.
 
+mod media;
 mod socket;
 
 use std::path::Path;
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, Uri, header};
+use http::{HeaderMap, Method, Request, Response, Uri, header};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -20,6 +21,7 @@ use tokio::sync::Mutex;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+pub use media::Upload;
 pub use socket::{Incoming, Socket};
 
 /// Why a call had no answer that we understand.
@@ -159,6 +161,29 @@ impl Api {
             let answer = sender.send_request(request).await?;
             let status = answer.status().as_u16();
             Ok((status, answer.into_body().collect().await?.to_bytes()))
+        };
+        tokio::time::timeout(DEADLINE, exchange)
+            .await
+            .map_err(|_| ClientError::Answer(format!("{}: no answer within {DEADLINE:?}", self.base)))?
+    }
+
+    /// Any call with any body: the answer as it came, whole.
+    ///
+    /// # Errors
+    /// [`ClientError`], but never [`ClientError::Refused`].
+    pub async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<Bytes>, ClientError> {
+        let exchange = async {
+            let mut sender = self.sender().await?;
+            let mut request = self.request(method, path, None)?.map(|_| Full::new(body));
+            request.headers_mut().extend(headers);
+            let (head, body) = sender.send_request(request).await?.into_parts();
+            Ok(Response::from_parts(head, body.collect().await?.to_bytes()))
         };
         tokio::time::timeout(DEADLINE, exchange)
             .await

@@ -48,6 +48,21 @@ pub struct Delivery {
     pub recall_s: Seconds,
 }
 
+/// `[media]`: files of messages, portraits and icons.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Media {
+    /// The largest file taken, in MiB.
+    pub max_file_mib: u64,
+    /// How long an upload that was not ended, or that nothing refers to, is kept.
+    pub unused_s: Seconds,
+    /// Files pulled from other servers at a time.
+    pub pulls: usize,
+    /// The same, from one server.
+    pub pulls_per_peer: usize,
+    /// How long a transfer may stand still.
+    pub idle_ms: Millis,
+}
+
 /// `[store]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct StoreTuning {

@@ -7,7 +7,7 @@ use isthmus_wire::ServerId;
 use serde::Deserialize;
 
 use super::problem::ConfigError;
-use super::section::{Audit, Client, DefaultAccess, Delivery, Limits, Log, Runtime, StoreTuning, Tls};
+use super::section::{Audit, Client, DefaultAccess, Delivery, Limits, Log, Media, Runtime, StoreTuning, Tls};
 use super::settle::{Settle, check_audit, check_limits, check_store};
 use super::source::{Layers, Sources};
 
@@ -25,6 +25,7 @@ struct Raw {
     tls: Tls,
     client: Client,
     delivery: Delivery,
+    media: Media,
     store: StoreTuning,
     policy: RawPolicy,
     audit: Audit,
@@ -95,6 +96,8 @@ pub struct ServerConfig {
     pub client: Client,
     /// The outbox.
     pub delivery: Delivery,
+    /// Files.
+    pub media: Media,
     /// The database.
     pub store: StoreTuning,
     /// Policies and who may sign them.
@@ -206,6 +209,7 @@ fn settle(raw: Raw, layers: &Layers) -> Result<ServerConfig, ConfigError> {
         tls: raw.tls,
         client: raw.client,
         delivery: raw.delivery,
+        media: raw.media,
         store: raw.store,
         audit: raw.audit,
         limits: raw.limits,
@@ -264,6 +268,14 @@ fn check_ranges(s: &mut Settle<'_>, config: &ServerConfig) {
     s.at_least("delivery.backoff_max_ms", delivery.backoff_max_ms, delivery.backoff_min_ms);
     s.at_least("delivery.per_peer_in_flight", delivery.per_peer_in_flight, 1);
     s.at_least("delivery.request_timeout_ms", delivery.request_timeout_ms, 1);
+    let media = &config.media;
+    s.at_least("media.max_file_mib", media.max_file_mib, 1);
+    // Beyond this the sizes that JSON carries exactly end.
+    s.at_most("media.max_file_mib", media.max_file_mib, 1 << 30);
+    s.at_least("media.unused_s", media.unused_s, 1);
+    s.at_least("media.pulls", media.pulls, 1);
+    s.at_least("media.pulls_per_peer", media.pulls_per_peer, 1);
+    s.at_least("media.idle_ms", media.idle_ms, 100);
     check_store(s, &config.store);
     check_audit(s, &config.audit);
     check_limits(s, &config.limits);

@@ -148,7 +148,7 @@ impl From<PolicyOverloaded> for Problem {
 }
 
 /// Asks the policy, on the calling thread where the plugins are quick and on a bounded pool where
-/// one of them has been slow.
+/// one of them has been slow or a file is to be looked at.
 pub(crate) struct Gate {
     policy: Arc<Policy>,
     suspects: Arc<Semaphore>,
@@ -198,7 +198,8 @@ impl Gate {
 
     async fn judge(&self, question: Question) -> Result<Judged, PolicyOverloaded> {
         let session = self.policy.begin();
-        if !session.suspect() {
+        // Files are read while they are judged.
+        if !session.suspect() && question.items.iter().all(|item| item.body.is_none()) {
             return Ok(judge_now(session, question));
         }
         let place = tokio::time::timeout(SUSPECT_WAIT, self.suspects.clone().acquire_owned())

@@ -9,6 +9,7 @@ pub(crate) mod audit_search;
 mod client;
 mod enroll;
 mod figures;
+mod files;
 mod gate;
 mod outbox;
 mod people;
@@ -45,6 +46,7 @@ use crate::config::ServerConfig;
 use crate::password::Passwords;
 use crate::reply::{Problem, chain};
 use addresses::Addresses;
+use files::Files;
 use gate::Gate;
 use outbox::Outbox;
 use push::{Hub, Pushed};
@@ -60,6 +62,7 @@ pub struct Server {
     gate: Gate,
     hub: Hub,
     outbox: Outbox,
+    files: Files,
     addresses: Arc<Addresses>,
     peers: PeerClient,
     sessions: Sessions,

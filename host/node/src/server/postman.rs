@@ -122,6 +122,8 @@ impl Server {
     /// Does what a rule left to be done. Called in commit order.
     pub(crate) fn after(self: &Arc<Self>, done: &Done, generation: u64) {
         self.deliver(&done.deliveries);
+        // Perhaps a message that waits for its file: to look costs next to nothing.
+        self.files.wake();
         for letter in &done.letters {
             self.post(letter.clone(), generation);
         }
@@ -217,7 +219,7 @@ impl Server {
         let ruling = match sheet {
             Sheet::Message(stored) => {
                 let Ok(info) = stored.info() else { return Ok(sheet.body()) };
-                let question = message_question(
+                let mut question = message_question(
                     Direction::Outbound,
                     Some(peer),
                     info.send_id.as_str(),
@@ -225,6 +227,10 @@ impl Server {
                     &info.content,
                     stored.id.to_string(),
                 );
+                match self.own_file(&info.content).await {
+                    Ok(items) => question.items.extend(items),
+                    Err(_) => return Err(Attempt::Later(None)),
+                }
                 let rewritten = |info: &mut MessageInfo, index, text| rewrite(&mut info.content, index, text);
                 self.gate.rule(question, info, rewritten).await.map(|ruling| ruling.map(|info| chat_body(&info)))
             }
@@ -273,7 +279,7 @@ impl Server {
         }
     }
 
-    fn backoff(&self) -> Backoff {
+    pub(crate) fn backoff(&self) -> Backoff {
         let delivery = &self.config.delivery;
         Backoff {
             min: Duration::from_millis(delivery.backoff_min_ms),
@@ -396,6 +402,6 @@ fn refused(code: Code, msg: &str) -> Outcome {
     Outcome { fate: Fate::Settled(Settlement::Refused { code, message: msg.to_owned() }), audit: None }
 }
 
-fn dice() -> u32 {
+pub(crate) fn dice() -> u32 {
     u32::from_be_bytes(clock::random_bytes())
 }

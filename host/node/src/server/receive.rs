@@ -10,12 +10,12 @@ use isthmus_domain::{Digest, Error, TimeId};
 use isthmus_policy::{Direction, Event, Session};
 use isthmus_store::WriteError;
 use isthmus_wire::code::Refusal;
-use isthmus_wire::{Content, MessageInfo, ServerId};
+use isthmus_wire::{Code, Content, MessageInfo, ServerId};
 
-use super::Server;
 use super::gate::Ruling;
 use super::send::{message_question, rewrite};
 use super::trail::Trail;
+use super::{Server, files};
 use crate::clock;
 use crate::reply::Problem;
 
@@ -34,9 +34,16 @@ impl Server {
             Err(Error::Refused(refusal)) => return Err(self.turned_away(peer, &info, refusal).await),
             Err(fault) => return Err(fault.into()),
         };
+        if let Some(file) = info.content.file()
+            && u64::try_from(file.size).map_or(true, |size| size > self.max_file())
+        {
+            let words = format!("is more than the {} bytes that this server takes", self.max_file());
+            let refusal = Refusal::field(Code::InvalidField, "messageInfo.content.size", words);
+            return Err(self.turned_away(peer, &info, refusal).await);
+        }
         let is_recall = matches!(info.content, Content::Repeal { .. });
         let facts = Some(self.peer_facts(peer));
-        let question = message_question(
+        let mut question = message_question(
             Direction::Inbound,
             facts,
             info.send_id.as_str(),
@@ -44,6 +51,8 @@ impl Server {
             &info.content,
             info.message_id.as_str().to_owned(),
         );
+        // Its content is judged when it is here.
+        question.items.extend(info.content.file().map(files::said));
         let ruling =
             self.gate.rule(question, info, |info, index, text| rewrite(&mut info.content, index, text)).await?;
         let (cleared, disposition) = match ruling {

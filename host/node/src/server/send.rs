@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use isthmus_domain::held::Hold;
 use isthmus_domain::inbox::State;
+use isthmus_domain::media::{self, Media, MediaKey};
 use isthmus_domain::message::{self, Accepted, Disposition};
 use isthmus_domain::speaker::{self, Home};
 use isthmus_domain::{Digest, Error, TimeId};
 use isthmus_policy::{Direction, Peer, Reason, Session};
 use isthmus_store::{Pending, WriteError};
 use isthmus_wire::code::{Code, Refusal};
+use isthmus_wire::json::NAME_MAX;
 use isthmus_wire::message::TEXT_MAX;
-use isthmus_wire::{ChatScene, Content, MessageId, MessageType, ServerId, UserId};
+use isthmus_wire::{ChatScene, Content, MediaId, MessageId, MessageType, ServerId, UserId};
 use serde::{Deserialize, Serialize};
 
 use super::Server;
@@ -34,7 +36,18 @@ pub(crate) struct Submission {
     pub(crate) client_id: String,
     #[serde(rename = "recvID")]
     pub(crate) recv_id: String,
+    /// Of a text message.
+    #[serde(default)]
     pub(crate) text: String,
+    /// Of any other: `image`, `voice` or `file`.
+    #[serde(rename = "type", default)]
+    pub(crate) kind: Option<String>,
+    /// Its file: an upload of the sender's, or one that the sender was sent.
+    #[serde(rename = "mediaID", default)]
+    pub(crate) media_id: Option<String>,
+    /// Seconds of a voice message.
+    #[serde(default)]
+    pub(crate) duration: Option<i64>,
 }
 
 /// What the client is told.
@@ -60,6 +73,7 @@ struct Destination {
     recv_id: UserId,
     digest: Digest,
     peer: Option<ServerId>,
+    media: Option<MediaKey>,
 }
 
 impl Ticket {
@@ -87,15 +101,19 @@ fn sent(accepted: &Accepted) -> Sent {
 
 impl Server {
     /// Judges a message and queues it for the store, in the order of the calls. The answer comes with the ticket.
-    pub(crate) async fn submit(self: &Arc<Self>, caller: &Caller, s: Submission) -> Result<Ticket, Problem> {
+    pub(crate) async fn submit(self: &Arc<Self>, caller: &Caller, mut s: Submission) -> Result<Ticket, Problem> {
         check(&s)?;
-        let content = Content::Text { message: s.text };
-        let to = match self.destination(caller, &s.client_id, &s.recv_id, &content).await? {
+        let (content, media) = self.said(caller, &mut s)?;
+        let mut to = match self.destination(caller, &s.client_id, &s.recv_id, &content).await? {
             Ok(to) => to,
             Err(before) => return Ok(Ticket::Known(sent(&before))),
         };
         let id = TimeId::mint(clock::now_ms(), &mut clock::random);
-        let question = self.about_message(&caller.user, to.recv_id.as_str(), to.peer.as_ref(), &content, &id);
+        let mut question = self.about_message(&caller.user, to.recv_id.as_str(), to.peer.as_ref(), &content, &id);
+        if let Some((key, media)) = media {
+            to.media = Some(key);
+            question.items.extend(Box::pin(self.items(&media)).await?);
+        }
         let (cleared, disposition) = match self.gate.rule(question, content, rewrite).await? {
             Ruling::Cleared(cleared) => (cleared, Disposition::Deliver),
             Ruling::Held(cleared, reason) => {
@@ -124,7 +142,7 @@ impl Server {
             client_msg_id,
             recv_id: to.recv_id,
             content,
-            media: None,
+            media: to.media,
             digest: to.digest,
             expires_ms: now + self.config.delivery.expire_s * 1000,
             disposition,
@@ -139,6 +157,27 @@ impl Server {
             )
             .await?;
         Ok(Ticket::Queued { pending, server: self.clone(), trail: Box::new(trail), session })
+    }
+
+    /// What is to be said, and the file that goes with it.
+    fn said(&self, caller: &Caller, s: &mut Submission) -> Result<(Content, Option<(MediaKey, Media)>), Problem> {
+        let Some(media_id) = &s.media_id else {
+            return Ok((Content::Text { message: std::mem::take(&mut s.text) }, None));
+        };
+        let id = MediaId::parse(media_id).map_err(|e| Refusal::field(Code::INVALID_FIELD, "mediaID", e))?;
+        let kind = match s.kind.as_deref() {
+            Some("image") => MessageType::Image,
+            Some("voice") => MessageType::Voice,
+            Some("file") => MessageType::File,
+            Some(_) => {
+                let words = "with a mediaID must be `image`, `voice` or `file`";
+                return Err(Refusal::field(Code::INVALID_FIELD, "type", words).into());
+            }
+            None => return Err(Refusal::field(Code::MISSING_FIELD, "type", "is missing").into()),
+        };
+        let view = self.store.view()?;
+        let offer = media::offer(&view, &self.id, &caller.user, kind, &id, s.duration)?;
+        Ok((offer.content, Some((offer.key, offer.media))))
     }
 
     /// After the commit, in commit order.
@@ -177,7 +216,7 @@ impl Server {
             // The rule refuses what has no home.
             Home::Own | Home::Ask(_) | Home::Unknown => None,
         };
-        Ok(Ok(Destination { recv_id, digest, peer }))
+        Ok(Ok(Destination { recv_id, digest, peer, media: None }))
     }
 
     /// The question about a message on its way out, or to a user of our own.
@@ -250,14 +289,33 @@ pub(crate) fn message_question(
 }
 
 /// Puts a rewritten text in.
-pub(crate) fn rewrite(content: &mut Content, _item: usize, text: String) {
-    if let Content::Text { message } = content {
-        *message = text;
+pub(crate) fn rewrite(content: &mut Content, item: usize, text: String) {
+    match content {
+        Content::Text { message } => *message = text,
+        // The first item of a file is its name; its content is not rewritten.
+        Content::Image(file) | Content::Voice(file) | Content::File(file) if item == 0 && is_name(&text) => {
+            file.name = text;
+        }
+        Content::Image(_) | Content::Voice(_) | Content::File(_) | Content::Repeal { .. } => {}
     }
 }
 
+fn is_name(text: &str) -> bool {
+    !text.trim().is_empty() && text.len() <= NAME_MAX && !text.chars().any(char::is_control)
+}
+
 fn check(s: &Submission) -> Result<(), Refusal> {
-    if s.text.is_empty() {
+    if s.media_id.is_some() && !s.text.is_empty() {
+        return Err(Refusal::field(
+            Code::INVALID_FIELD,
+            "text",
+            "does not go with a mediaID: send it as a message of its own",
+        ));
+    }
+    if s.media_id.is_none() && s.kind.as_deref().is_some_and(|kind| kind != "text") {
+        return Err(Refusal::field(Code::MISSING_FIELD, "mediaID", "is missing"));
+    }
+    if s.text.is_empty() && s.media_id.is_none() {
         return Err(Refusal::field(Code::MISSING_FIELD, "text", "is missing or empty"));
     }
     if s.text.len() > TEXT_MAX {

@@ -37,16 +37,26 @@ type Awaited = Pin<Box<dyn Future<Output = Value> + Send>>;
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 enum Frame {
-    Send {
-        #[serde(rename = "clientID")]
-        client_id: String,
-        #[serde(rename = "recvID")]
-        recv_id: String,
-        text: String,
-    },
-    Ack {
-        cursor: u64,
-    },
+    Send(Sending),
+    Ack { cursor: u64 },
+}
+
+/// What a client wants sent: the fields of `POST /client/v1/messages`, save that `type` names the frame here and the message's
+/// own is `messageType`.
+#[derive(Deserialize)]
+struct Sending {
+    #[serde(rename = "clientID")]
+    client_id: String,
+    #[serde(rename = "recvID")]
+    recv_id: String,
+    #[serde(default)]
+    text: String,
+    #[serde(rename = "messageType", default)]
+    kind: Option<String>,
+    #[serde(rename = "mediaID", default)]
+    media_id: Option<String>,
+    #[serde(default)]
+    duration: Option<i64>,
 }
 
 struct Connection {
@@ -188,7 +198,7 @@ impl Connection {
                     self.server.acknowledge(&self.caller, cursor.min(self.cursor));
                     Ok(())
                 }
-                Ok(Frame::Send { client_id, recv_id, text }) => self.send(client_id, &recv_id, text).await,
+                Ok(Frame::Send(sending)) => self.send(sending).await,
                 Err(error) => {
                     let said = json!({"type": "error", "code": 1001, "msg": format!("not a frame: {error}")});
                     self.answer(said).await
@@ -201,11 +211,12 @@ impl Connection {
     }
 
     /// Judged here, in the order of arrival; the commit is awaited beside the next frames.
-    async fn send(&mut self, client_id: String, recv_id: &str, text: String) -> Result<(), End> {
+    async fn send(&mut self, sending: Sending) -> Result<(), End> {
         if self.caller.expired() {
             return Err(End::Told(CloseCode::Policy, "access token expired; refresh and reconnect"));
         }
-        let submission = Submission { client_id: client_id.clone(), recv_id: recv_id.to_owned(), text };
+        let Sending { client_id, recv_id, text, kind, media_id, duration } = sending;
+        let submission = Submission { client_id: client_id.clone(), recv_id, text, kind, media_id, duration };
         match self.server.submit(&self.caller, submission).await {
             Ok(ticket) => {
                 self.awaited.push_back(Box::pin(committed(client_id, ticket)));

@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 
 use super::addresses::Addresses;
 use super::enroll::{EnrollError, IdentityFolder, PlatformLink, ca_unusable, enroll};
+use super::files::Files;
 use super::gate::Gate;
 use super::outbox::{Outbox, Settlements};
 use super::push::Hub;
@@ -236,6 +237,7 @@ fn open(config: ServerConfig, tls: &Tls) -> Result<(Arc<Server>, Settlements), S
         peers: PeerClient::new(tls.peers.clone(), limits),
         sessions: Sessions::default(),
         acks: Acks::default(),
+        files: Files::default(),
         passwords: Passwords::new(cores)?,
         people: Arc::new(store.read(Index::open)?),
         searches: Arc::new(Semaphore::new(cores.max(2))),
@@ -306,6 +308,7 @@ impl RunningServer {
         running.listen(bound, &tls, &stopped)?;
         running.chores.spawn(server.clone().settle(settlements));
         running.chores.spawn(server.clone().chores(tls));
+        running.chores.spawn(server.clone().pull_files());
         if server.config.policy.watch {
             running.chores.spawn(server.clone().watch_policy());
         }

@@ -37,7 +37,9 @@ impl Server {
         let mut refresh = every(Duration::from_secs(self.config.platform.refresh_s));
         let mut standing = every(STANDING_EVERY);
         let mut sweep = every(SWEEP_EVERY);
-        let mut swept = None;
+        let mut collect = every(SWEEP_EVERY.min(Duration::from_secs(self.config.media.unused_s)));
+        let (mut swept, mut collected) = (None, None);
+        self.tidy_files().await;
         loop {
             tokio::select! {
                 _ = checkpoint.tick() => self.checkpoint().await,
@@ -45,6 +47,7 @@ impl Server {
                 _ = refresh.tick() => self.refresh_addresses().await,
                 _ = standing.tick() => self.cut_barred(),
                 _ = sweep.tick() => swept = self.sweep(swept).await,
+                _ = collect.tick() => collected = self.sweep_files(collected).await,
             }
             let _ = &keep;
         }

@@ -71,7 +71,7 @@ pub struct Writer {
     pieces: u64,
     /// What comes after them, at most one piece.
     tail: Vec<u8>,
-    running: Running,
+    running: Box<Running>,
     sealed: Vec<u8>,
     random: Random,
     inner: Arc<Inner>,
@@ -109,7 +109,7 @@ impl Writer {
             cipher,
             pieces: 0,
             tail: Vec::with_capacity(PIECE),
-            running: Running::default(),
+            running: Box::default(),
             sealed: Vec::new(),
             random,
             inner: inner.clone(),
@@ -140,7 +140,7 @@ impl Writer {
                 || (self.cipher.open(number, Mark::Open, &mut tail)
                     && number * PIECE as u64 + tail.len() as u64 == running.size);
             if known {
-                (self.pieces, self.running) = (number, running);
+                (self.pieces, *self.running) = (number, running);
                 self.tail = if self.running.size == 0 { Vec::new() } else { tail };
                 return Ok(());
             }
@@ -218,7 +218,7 @@ impl Writer {
     pub fn pause(mut self) -> Result<u64, StoreError> {
         self.put(Mark::Open)?;
         self.file.sync_all().map_err(StoreError::io("write the draft", &self.path))?;
-        self.inner.park(self.draft, self.running.clone());
+        self.inner.park(self.draft, (*self.running).clone());
         Ok(self.offset())
     }
 

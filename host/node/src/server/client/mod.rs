@@ -1,5 +1,6 @@
 //! The client listener: `/client/v1` (design §7).
 
+mod media;
 mod people;
 
 use std::sync::Arc;
@@ -43,6 +44,7 @@ pub(crate) enum Endpoint {
     Acknowledge,
     Socket,
     People(people::Endpoint),
+    Media(media::Act),
 }
 
 /// The table of contents.
@@ -61,6 +63,7 @@ pub(crate) fn table() -> Result<Table<Endpoint>, matchit::InsertError> {
         (Method::POST, "/client/v1/inbox/ack", Endpoint::Acknowledge),
         (Method::GET, "/client/v1/socket", Endpoint::Socket),
     ];
+    rows.extend(media::ROWS.map(|(method, path, act)| (method, path, Endpoint::Media(act))));
     rows.extend(people::ROWS.map(|(method, path, endpoint)| (method, path, Endpoint::People(endpoint))));
     Table::new(&rows)
 }
@@ -95,6 +98,9 @@ pub(crate) async fn serve(server: Arc<Server>, table: Arc<Table<Endpoint>>, requ
     let began = std::time::Instant::now();
     let reply = if endpoint == Endpoint::Socket {
         upgrade(&server, request, &id)
+    } else if let Endpoint::Media(act) = endpoint {
+        let files = Box::pin(media::serve(&server, act, &params, request));
+        files.await.unwrap_or_else(|problem| refuse(&problem, &id))
     } else {
         let result = dispatch(&server, endpoint, &params, request).await;
         answer(result, &id)
@@ -119,7 +125,8 @@ async fn dispatch(
     }
     let caller = server.caller(&head.headers)?;
     match endpoint {
-        Endpoint::LogIn | Endpoint::Refresh | Endpoint::Socket => Ok(json!({})),
+        // Answered elsewhere.
+        Endpoint::LogIn | Endpoint::Refresh | Endpoint::Socket | Endpoint::Media(_) => Ok(json!({})),
         Endpoint::LogOut => {
             let ask: LogOut = parse_or_default(&body_of(body, max).await?)?;
             value(server.log_out(&caller, ask.everywhere).await?)
@@ -278,5 +285,6 @@ fn label(endpoint: Endpoint) -> &'static str {
         Endpoint::Acknowledge => "inbox.ack",
         Endpoint::Socket => "socket",
         Endpoint::People(endpoint) => endpoint.label(),
+        Endpoint::Media(act) => act.label(),
     }
 }

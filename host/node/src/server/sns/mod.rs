@@ -4,6 +4,7 @@
 //! [`Asked::read`], which is the only way to see it and checks who speaks for whom (R12).
 
 mod asked;
+mod file;
 mod message;
 mod user;
 
@@ -75,6 +76,8 @@ async fn carry_out(
         Handler::DeleteFriend => user::delete(ask).await,
         Handler::UserDetails => user::details(ask).await,
         Handler::IsFriend => user::is_friend(ask).await,
+        Handler::Download => file::download(ask).await,
+        Handler::Report => file::report(ask).await,
     }
 }
 
@@ -87,6 +90,8 @@ enum Handler {
     DeleteFriend,
     UserDetails,
     IsFriend,
+    Download,
+    Report,
 }
 
 /// The table of contents: which calls are answered, and by whom.
@@ -99,6 +104,8 @@ fn handler(spec: &CallSpec) -> Result<Handler, Problem> {
         name if name == call::USER_DELETE.name => Ok(Handler::DeleteFriend),
         name if name == call::USER_DETAILS.name => Ok(Handler::UserDetails),
         name if name == call::USER_IS_FRIEND.name => Ok(Handler::IsFriend),
+        name if name == call::FILE_DOWNLOAD.name => Ok(Handler::Download),
+        name if name == call::FILE_REPORT.name => Ok(Handler::Report),
         _ => Err(Problem::Transport(Transport::NoRoute, format!("{} is not offered by this server", spec.path))),
     }
 }
