@@ -276,16 +276,16 @@ fn reply(bytes: &[u8], range: Option<u64>, answer: Answer) -> Response<Body> {
     let from = usize::try_from(range.unwrap_or(0)).unwrap().min(bytes.len());
     match answer {
         Answer::Says(status, body) => json_answer(status, body.to_owned()),
-        Answer::NoRange => file(200, 0, bytes.to_vec(), bytes.len(), End::Clean),
+        Answer::NoRange => file(200, 0, bytes, bytes.len(), End::Clean),
         Answer::Other(other) => {
             let length = other.len();
-            let mut response = file(200, 0, other, length, End::Clean);
+            let mut response = file(200, 0, &other, length, End::Clean);
             response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
             response
         }
         Answer::Good => {
             let status = if range.is_some() { 206 } else { 200 };
-            file(status, from, bytes[from..].to_vec(), bytes.len(), End::Clean)
+            file(status, from, &bytes[from..], bytes.len(), End::Clean)
         }
         Answer::Breaks(after) => file(206, from, cut(bytes, from, after), bytes.len(), End::Error),
         Answer::Stalls(after) => file(206, from, cut(bytes, from, after), bytes.len(), End::Never),
@@ -293,17 +293,18 @@ fn reply(bytes: &[u8], range: Option<u64>, answer: Answer) -> Response<Body> {
     }
 }
 
-fn cut(bytes: &[u8], from: usize, after: usize) -> Vec<u8> {
-    bytes[from..(from + after).min(bytes.len())].to_vec()
+fn cut(bytes: &[u8], from: usize, after: usize) -> &[u8] {
+    &bytes[from..(from + after).min(bytes.len())]
 }
 
+#[derive(Clone, Copy)]
 enum End {
     Clean,
     Error,
     Never,
 }
 
-fn file(status: u16, from: usize, bytes: Vec<u8>, total: usize, end: End) -> Response<Body> {
+fn file(status: u16, from: usize, bytes: &[u8], total: usize, end: End) -> Response<Body> {
     let parts: Vec<_> = bytes.chunks(10_000).map(Bytes::copy_from_slice).map(|part| Ok(Frame::data(part))).collect();
     let parts = futures_util::stream::iter(parts);
     let body = match end {

@@ -89,11 +89,12 @@ async fn r18_two_users_of_two_servers_become_friends_and_part_again() {
     let world = World::two().await;
     let (alice, carol) = (world.north().user("alice").await, world.south().user("carol").await);
     profile(&alice, json!({"name": "艾丽丝 😀", "phoneNumber": "+86 138 0013 8000"})).await;
-    profile(&carol, json!({"name": "卡罗尔", "phoneNumber": "008613900139000", "portrait": "m-carol"})).await;
+    let portrait = carol.upload("portrait", "me.png", b"\x89PNG\r\n\x1a\n").await.unwrap();
+    profile(&carol, json!({"name": "卡罗尔", "phoneNumber": "008613900139000", "portrait": portrait})).await;
     let found = search(&alice, "罗", "server:south").await;
     assert_eq!((ids(&found), found["pages"].as_i64(), found["page"].as_i64()), (vec!["carol@south"], Some(1), Some(0)));
     assert_eq!(found["userInfos"][0].get("phoneNumber"), None, "{found}");
-    assert_eq!(found["userInfos"][0]["portrait"], "m-carol");
+    assert_eq!(found["userInfos"][0]["portrait"], portrait);
     assert_eq!(ask(&alice, "carol@south", "你好，我是艾丽丝 👋").await["stand"], "asked");
     assert_eq!(ask(&alice, "carol@south", "again").await["stand"], "asked", "a repeated request changes nothing");
     let told = news(&carol, "friend.request", 1).await.remove(0);
