@@ -77,6 +77,12 @@ pub enum StoreError {
         /// Which value.
         what: &'static str,
     },
+    /// The journal beside the database is damaged, or does not belong to this state of it.
+    #[error("the journal {what}: restore database, journal and audit folder from one backup")]
+    Journal {
+        /// What is wrong with it.
+        what: &'static str,
+    },
     /// The audit log's files and the database disagree, or a file of it cannot be used.
     #[error(transparent)]
     Audit(#[from] AuditError),

@@ -4,8 +4,8 @@
 //! the disk has confirmed it; rules that wait at the same time share one commit. A rule that refuses leaves nothing
 //! behind, a rule that panics costs only itself.
 //!
-//! **Keys decide the cost.** A commit writes every 4 KiB page that its rules touched, once: rows that lie together
-//! share a page. Begin keys with what a batch has in common (user, conversation, peer) and go on with what rises
+//! **Keys decide the cost.** A commit copies every 4 KiB page that its rules touched, and such pages are written once
+//! the journal is full: rows that lie together share a page. Begin keys with what a batch has in common (user, conversation, peer) and go on with what rises
 //! (sequence numbers, time-ordered IDs); a random key costs a page of its own for every row. Tables that stay small
 //! because rows are soon deleted (lanes, unacknowledged inbox rows) cost next to nothing.
 //!
@@ -27,6 +27,7 @@ pub mod blob;
 mod disk_tests;
 mod engine;
 mod error;
+mod journal;
 mod keyring;
 pub mod lane;
 mod open;

@@ -8,16 +8,18 @@ use crate::{
     KeyRing, StoreError, Table,
     audit::Frontier,
     engine::{Bytes, KV},
+    journal::{Journal, JournalFile},
     keyring::Secret,
     random::Random,
     seal::{DataKey, Seals},
     table::{AUDIT_PENDING, AUDIT_STATE, DATA_KEYS, LETTERS, META},
     tx::Counters,
     view::fetch,
-    writer::{SEALS_STEP, seals_key},
+    writer::{SEALS_STEP, journal_key, seals_key},
 };
 
-const FORMAT: u32 = 1;
+/// 2: beside the database lies a journal, without which it may lack the last commits.
+const FORMAT: u32 = 2;
 /// The number under which the index key lies among the data keys, which count from 1.
 const INDEX_KEY: u32 = 0;
 
@@ -26,6 +28,7 @@ pub(crate) const OWN_SEALED: [Table; 3] = [AUDIT_PENDING, AUDIT_STATE, LETTERS];
 /// What the writer starts with.
 pub(crate) struct Opened {
     pub(crate) seals: Seals,
+    pub(crate) journal: Journal,
     pub(crate) frontier: Frontier,
     pub(crate) counters: Counters,
     pub(crate) seals_stored: u64,
@@ -46,11 +49,18 @@ pub(crate) fn sync_folder(dir: &Path) -> Result<(), StoreError> {
 
 type Kv<'t> = redb::Table<'t, Bytes, Bytes>;
 
-pub(crate) fn prepare(db: &Database, path: &Path, database: &str, ring: &KeyRing) -> Result<Opened, StoreError> {
+pub(crate) fn prepare(
+    db: &Database,
+    path: &Path,
+    journal: JournalFile,
+    database: &str,
+    ring: &KeyRing,
+) -> Result<Opened, StoreError> {
     let txn = db.begin_write().map_err(StoreError::engine)?;
     let mut table = txn.open_table(KV).map_err(StoreError::engine)?;
     identify(&mut table, path, database)?;
     let (keys, index_key) = data_keys(&mut table, database, ring)?;
+    let journal = replay(&mut table, journal, &index_key)?;
     let seals = Seals::new(database, keys, index_key).ok_or(StoreError::Malformed { what: "the list of data keys" })?;
     let current = seals.current();
     let noted = match table.get(&seals_key(current.number)[..])? {
@@ -67,7 +77,31 @@ pub(crate) fn prepare(db: &Database, path: &Path, database: &str, ring: &KeyRing
     };
     drop(table);
     txn.commit().map_err(StoreError::engine)?;
-    Ok(Opened { seals, frontier, counters: Counters::new(), seals_stored })
+    Ok(Opened { seals, journal, frontier, counters: Counters::new(), seals_stored })
+}
+
+/// Puts in what the last run had answered and the engine had not on the disk yet. The key is this database's own: the
+/// journal of another one says nothing here.
+fn replay(table: &mut Kv<'_>, file: JournalFile, index_key: &Secret) -> Result<Journal, StoreError> {
+    let applied = match table.get(&journal_key()[..])? {
+        Some(value) => number(value.value(), "the number of the last commit")?,
+        None => 0,
+    };
+    let key = blake3::derive_key("isthmus store journal v1", index_key);
+    let mut rows = 0_u64;
+    let journal = Journal::open(file, key, applied, |(place, value)| {
+        match value {
+            Some(value) => drop(table.insert(place, value)?),
+            None => drop(table.remove(place)?),
+        }
+        rows += 1;
+        Ok(())
+    })?;
+    table.insert(&journal_key()[..], &journal.number().to_be_bytes()[..])?;
+    if rows > 0 {
+        tracing::info!(rows, commits = journal.number() - applied, "the journal's commits are back in the database");
+    }
+    Ok(journal)
 }
 
 fn number(value: &[u8], what: &'static str) -> Result<u64, StoreError> {
@@ -83,7 +117,10 @@ fn identify(table: &mut Kv<'_>, path: &Path, database: &str) -> Result<(), Store
     };
     let found =
         found.try_into().map(u32::from_be_bytes).map_err(|_| StoreError::Malformed { what: "the format number" })?;
-    if found != FORMAT {
+    if found < FORMAT {
+        table.insert(&format[..], &FORMAT.to_be_bytes()[..])?;
+    }
+    if found > FORMAT {
         return Err(StoreError::Format { path: path.into(), found, known: FORMAT });
     }
     let found = table.get(&name[..])?.map(|v| String::from_utf8_lossy(v.value()).into_owned()).unwrap_or_default();

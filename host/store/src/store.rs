@@ -23,6 +23,7 @@ use crate::{
     audit::{Checkpoint, Export, Numbered},
     blob::Blobs,
     engine::{self, DATABASE_FILE, KV},
+    journal::{self, JournalFile},
     open,
     seal::{Scratch, Seals},
     stats::Counts,
@@ -94,12 +95,19 @@ impl Store {
         let ring = KeyRing::open_or_create(&o.keyring, &o.dir)?;
         let path = o.dir.join(DATABASE_FILE);
         let db = engine::open(&path, o.cache_bytes, o.check_integrity)?;
+        let journal = journal::file(&o.dir)?;
         open::sync_folder(&o.dir)?;
-        Store::start(o, &path, db, ring)
+        Store::start(o, &path, db, journal, ring)
     }
 
-    pub(crate) fn start(o: &Options, path: &Path, db: Database, ring: KeyRing) -> Result<Store, StoreError> {
-        let opened = open::prepare(&db, path, &o.database, &ring)?;
+    pub(crate) fn start(
+        o: &Options,
+        path: &Path,
+        db: Database,
+        journal: JournalFile,
+        ring: KeyRing,
+    ) -> Result<Store, StoreError> {
+        let opened = open::prepare(&db, path, journal, &o.database, &ring)?;
         let (seals, ring, db) = (Arc::new(opened.seals), Arc::new(ring), Arc::new(db));
         let blobs = Blobs::open(&o.dir.join(BLOB_FOLDER), &ring)?;
         let view = view(&db, &seals)?;
@@ -119,6 +127,7 @@ impl Store {
             queue: receiver,
             max_batch: o.max_batch.max(1),
             gather: o.gather,
+            journal: opened.journal,
             frontier: opened.frontier,
             counters: opened.counters,
             scratch: Scratch::new(),

@@ -8,13 +8,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use redb::Database;
+use redb::{Database, Durability, WriteTransaction};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     KeyRing, StoreError, Tx, WriteError,
     audit::{Frontier, leaf, pending},
     engine::{Bytes, KV},
+    journal::Journal,
     random,
     seal::{DataKey, OVERHEAD, SEALS_PER_KEY, Scratch, Seals},
     store::Shared,
@@ -109,6 +110,7 @@ pub(crate) struct Writer {
     pub(crate) queue: mpsc::Receiver<Message>,
     pub(crate) max_batch: usize,
     pub(crate) gather: Duration,
+    pub(crate) journal: Journal,
     pub(crate) frontier: Frontier,
     pub(crate) counters: Counters,
     pub(crate) scratch: Scratch,
@@ -122,6 +124,8 @@ struct Batch {
     records: Vec<Vec<u8>>,
     counters: Vec<String>,
     changed: bool,
+    /// The journal has room for it.
+    journaled: bool,
 }
 
 impl Writer {
@@ -155,6 +159,20 @@ impl Writer {
                 self.batch(&mut jobs);
             }
         }
+        if self.shared.failed().is_none()
+            && let Err(error) = self.settle()
+        {
+            tracing::error!(error = &error as &dyn std::error::Error, "the journal stays for the next start");
+        }
+    }
+
+    /// At the end the engine has everything.
+    fn settle(&mut self) -> Result<(), StoreError> {
+        if self.journal.is_empty() {
+            return Ok(());
+        }
+        self.db.begin_write().map_err(StoreError::engine)?.commit().map_err(StoreError::engine)?;
+        self.journal.clear()
     }
 
     /// After a failed commit nothing more is written: what is on the disk is unknown until the store is opened again.
@@ -185,18 +203,33 @@ impl Writer {
         let mut table = txn.open_table(KV).map_err(StoreError::engine)?;
         let mut batch = Batch::default();
         let key = self.seals.current();
+        self.journal.begin();
         self.rules(jobs, &mut table, &key, &mut batch)?;
-        self.finish(&mut table, &key, &mut batch)?;
+        if batch.changed {
+            self.finish(&mut table, &key, &mut batch)?;
+        }
         drop(table);
         self.shared.counts.rule_micros.fetch_add(micros(begun), Relaxed);
         if !batch.changed {
             return txn.abort().map_err(StoreError::engine);
         }
         let begun = Instant::now();
-        txn.commit().map_err(StoreError::engine)?;
+        self.make_durable(txn, batch.journaled)?;
         self.shared.counts.committed(micros(begun));
         self.shared.counts.audit_size.store(self.frontier.size(), Relaxed);
         Ok(())
+    }
+
+    /// By the journal, and in the engine's memory; or by the engine, if the journal is full. Readers see it afterwards.
+    fn make_durable(&mut self, mut txn: WriteTransaction, journaled: bool) -> Result<(), StoreError> {
+        if !journaled {
+            txn.commit().map_err(StoreError::engine)?;
+            self.journal.restart();
+            return Ok(());
+        }
+        self.journal.append()?;
+        txn.set_durability(Durability::None).map_err(|error| StoreError::Engine(Box::new(error)))?;
+        txn.commit().map_err(StoreError::engine)
     }
 
     fn rules(
@@ -241,11 +274,9 @@ impl Writer {
         batch.changed |= !writes.is_empty();
         for (place, change) in &writes.rows {
             match change {
-                Change::Put { sealed: true, value } => {
-                    put_sealed(table, &self.seals, key, &mut self.scratch, place, value)?
-                }
-                Change::Put { sealed: false, value } => drop(table.insert(&place[..], &value[..])?),
-                Change::Delete => drop(table.remove(&place[..])?),
+                Change::Put { sealed: true, value } => self.put_sealed(table, key, place, value)?,
+                Change::Put { sealed: false, value } => self.put(table, place, value)?,
+                Change::Delete => self.delete(table, place)?,
             }
         }
         for (name, value) in writes.counters.drain() {
@@ -262,22 +293,49 @@ impl Writer {
         batch.counters.dedup();
         for name in &batch.counters {
             let value = self.counters.get(name).copied().unwrap_or_default();
-            table.insert(&COUNTERS.key(name.as_bytes())[..], &value.to_be_bytes()[..])?;
+            self.put(table, &COUNTERS.key(name.as_bytes()), &value.to_be_bytes())?;
         }
         if !batch.records.is_empty() {
             let first = AUDIT_PENDING.key(&self.frontier.size().to_be_bytes());
             let (row, entries) = pending::encode(&batch.records, &mut self.scratch.random)?;
-            put_sealed(table, &self.seals, key, &mut self.scratch, &first, &row)?;
+            self.put_sealed(table, key, &first, &row)?;
             for entry in &entries {
                 self.frontier.push(leaf(entry));
             }
             let state = self.frontier.encode();
-            put_sealed(table, &self.seals, key, &mut self.scratch, &AUDIT_STATE.key(b"size"), &state)?;
+            self.put_sealed(table, key, &AUDIT_STATE.key(b"size"), &state)?;
         }
-        if batch.changed && key.seals() >= self.seals_stored + SEALS_STEP {
+        if key.seals() >= self.seals_stored + SEALS_STEP {
             self.seals_stored = key.seals();
-            table.insert(&seals_key(key.number)[..], &self.seals_stored.to_be_bytes()[..])?;
+            self.put(table, &seals_key(key.number), &self.seals_stored.to_be_bytes())?;
         }
+        batch.journaled = self.journal.advance();
+        table.insert(&journal_key()[..], &self.journal.number().to_be_bytes()[..])?;
+        Ok(())
+    }
+
+    fn put(&mut self, table: &mut Table<'_>, place: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        self.journal.put(place, value.len()).copy_from_slice(value);
+        table.insert(place, value)?;
+        Ok(())
+    }
+
+    fn put_sealed(
+        &mut self,
+        table: &mut Table<'_>,
+        key: &DataKey,
+        place: &[u8],
+        value: &[u8],
+    ) -> Result<(), StoreError> {
+        let sealed = self.journal.put(place, value.len() + OVERHEAD);
+        self.seals.seal_into(key, place, value, sealed, &mut self.scratch)?;
+        table.insert(place, &*sealed)?;
+        Ok(())
+    }
+
+    fn delete(&mut self, table: &mut Table<'_>, place: &[u8]) -> Result<(), StoreError> {
+        self.journal.delete(place);
+        table.remove(place)?;
         Ok(())
     }
 
@@ -306,16 +364,9 @@ pub(crate) fn seals_key(number: u32) -> Vec<u8> {
     COUNTERS.key(format!("store.seals.{number}").as_bytes())
 }
 
-pub(crate) fn put_sealed(
-    table: &mut Table<'_>,
-    seals: &Seals,
-    key: &DataKey,
-    scratch: &mut Scratch,
-    place: &[u8],
-    value: &[u8],
-) -> Result<(), StoreError> {
-    let mut slot = table.insert_reserve(place, value.len() + OVERHEAD)?;
-    seals.seal_into(key, place, value, slot.as_mut(), scratch)
+/// Number of the last commit, in each of them: what of the journal the database has.
+pub(crate) fn journal_key() -> Vec<u8> {
+    COUNTERS.key(b"store.journal")
 }
 
 fn micros(begun: Instant) -> u64 {
