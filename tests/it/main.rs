@@ -13,6 +13,7 @@ mod held;
 mod hostile;
 mod identity;
 mod log_in;
+mod openapi;
 mod people;
 mod reading;
 mod recall;

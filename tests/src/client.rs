@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::SOON;
+use crate::openapi::CLIENT;
 use crate::site::Site;
 
 /// The password of every user of a test.
@@ -403,6 +404,8 @@ impl Ear {
 
     async fn hear(&mut self) -> Option<()> {
         let incoming = self.socket.next().await.ok().flatten()?;
+        let frame = json!({"$ref": "#/components/schemas/ServerFrame"});
+        CLIENT.conforms(&frame, &incoming).unwrap_or_else(|wrong| panic!("not as described: {incoming}: {wrong}"));
         let client_id = incoming["clientID"].as_str().unwrap_or_default().to_owned();
         match incoming["type"].as_str() {
             Some("event") => {

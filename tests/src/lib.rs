@@ -6,6 +6,7 @@
 //! | [`world`] | a platform and its servers; [`World::finish`] asserts: lanes empty, audit logs whole, no fault logged |
 //! | [`client`] | a user at a device: log in, send, inbox, socket |
 //! | [`peer`] | another server's voice, with any certificate, and a whole other server that answers as a script says |
+//! | [`openapi`] | the interfaces' descriptions; every answer that a test gets is held against them |
 //! | [`pki`] | certificates that R13 does not allow |
 //! | [`bundle`] | policy bundles |
 //! | [`process`] | roles as child processes, to be killed |
@@ -20,6 +21,7 @@
 
 pub mod bundle;
 pub mod client;
+pub mod openapi;
 pub mod peer;
 pub mod pki;
 pub mod process;

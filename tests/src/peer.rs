@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
+use crate::openapi::{Answer, Ledger, SNS};
 use crate::site::Site;
 use crate::world::World;
 
@@ -42,15 +43,16 @@ pub async fn chat(peer: &Peer, site: &Site, message: &Value) -> (u16, i64, Strin
 /// A caller of the interconnect interface.
 pub struct Peer {
     client: PeerClient,
+    ledger: Ledger,
     _keep: watch::Sender<Arc<ClientTls>>,
 }
 
 impl Peer {
     #[must_use]
-    pub fn new(trust: &Trust, credentials: Option<Credentials>) -> Peer {
+    pub fn new(trust: &Trust, credentials: Option<Credentials>, ledger: Ledger) -> Peer {
         let (keep, tls) = watch::channel(ClientTls::new(trust, credentials, false).unwrap());
         let limits = PeerLimits { request: Duration::from_secs(20), ..PeerLimits::default() };
-        Peer { client: PeerClient::new(tls, limits), _keep: keep }
+        Peer { client: PeerClient::new(tls, limits), ledger, _keep: keep }
     }
 
     /// Any call with a JSON body.
@@ -80,9 +82,12 @@ impl Peer {
         body: impl Into<Bytes>,
     ) -> Result<(u16, Value), SendError> {
         let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_str(media_type).unwrap())]);
-        let answer = self.client.send(to, method, path, body.into(), headers).await?;
+        let answer = self.client.send(to, method.clone(), path, body.into(), headers).await?;
         let media_type = answer.headers.get(header::CONTENT_TYPE).unwrap();
         assert_eq!(media_type, "application/json;charset=utf-8", "§7.1.1");
+        let (status, media_type) = (answer.status.as_u16(), media_type.to_str().unwrap());
+        let said = Answer { method: method.as_str(), path, status, media_type, body: &answer.body };
+        self.ledger.look(&SNS, &said);
         Ok((answer.status.as_u16(), serde_json::from_slice(&answer.body).unwrap()))
     }
 

@@ -13,6 +13,7 @@ use isthmus_node::server::listener_ca;
 use serde_json::json;
 
 use crate::client::password_of;
+use crate::openapi::{CLIENT, Ledger};
 use crate::{until, warm};
 
 /// A role's process, which may be down.
@@ -20,18 +21,19 @@ pub struct Child {
     pub config: ServerConfig,
     flags: Vec<(String, String)>,
     log: PathBuf,
+    ledger: Ledger,
     process: Mutex<Option<std::process::Child>>,
 }
 
 impl Child {
     /// Starts `isthmus server`; it is not ready yet.
-    pub(crate) async fn spawn(sources: Sources) -> Child {
+    pub(crate) async fn spawn(sources: Sources, ledger: Ledger) -> Child {
         let config = ServerConfig::load(&sources).unwrap_or_else(|error| panic!("{error}"));
         warm::prepare_if_known(&config).await;
         let folder = config.data_dir.parent().unwrap();
         std::fs::create_dir_all(folder).unwrap();
         let log = folder.join("log");
-        let child = Child { config, flags: sources.flags, log, process: Mutex::default() };
+        let child = Child { config, flags: sources.flags, log, ledger, process: Mutex::default() };
         child.start();
         child
     }
@@ -100,7 +102,9 @@ impl Child {
 
     /// Its client interface, nobody logged in.
     pub fn api(&self) -> Api {
-        Api::new(&format!("https://{}", self.config.listen.client), &listener_ca(&self.config.data_dir)).unwrap()
+        let base = format!("https://{}", self.config.listen.client);
+        let api = Api::new(&base, &listener_ca(&self.config.data_dir)).unwrap();
+        api.watched(self.ledger.watcher(&CLIENT))
     }
 
     fn admin_anonymous(&self) -> Api {

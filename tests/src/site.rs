@@ -11,17 +11,24 @@ use isthmus_wire::ServerId;
 use serde_json::{Value, json};
 
 use crate::client::{Client, password_of};
+use crate::openapi::{CLIENT, Ledger};
 
 /// A server, which may be stopped for a while.
 pub struct Site {
     pub id: ServerId,
     pub config: ServerConfig,
     running: Option<RunningServer>,
+    ledger: Ledger,
 }
 
 impl Site {
-    pub(crate) fn new(config: ServerConfig, running: RunningServer) -> Site {
-        Site { id: config.server.id.clone(), config, running: Some(running) }
+    pub(crate) fn new(config: ServerConfig, running: RunningServer, ledger: Ledger) -> Site {
+        Site { id: config.server.id.clone(), config, running: Some(running), ledger }
+    }
+
+    /// What it answered and no document describes.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
     pub fn running(&self) -> &RunningServer {
@@ -61,7 +68,8 @@ impl Site {
 
     /// Its client interface, nobody logged in.
     pub fn api(&self) -> Api {
-        Api::new(&self.running().client, &self.running().ca).unwrap()
+        let api = Api::new(&self.running().client, &self.running().ca).unwrap();
+        api.watched(self.ledger.watcher(&CLIENT))
     }
 
     /// `local@serverId`.

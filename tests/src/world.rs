@@ -14,6 +14,7 @@ use isthmus_node::server::Server;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::openapi::Ledger;
 use crate::peer::Peer;
 use crate::process::Child;
 use crate::site::Site;
@@ -47,7 +48,7 @@ impl Plan {
         let faults = quiet::faults();
         let dir = tempfile::tempdir().unwrap();
         let platform = Platform::start(platform_config(dir.path())).await.unwrap();
-        let mut world = World { sites: Vec::new(), platform: Some(platform), dir, faults, finished: false };
+        let mut world = World::new(platform, dir, faults);
         for (id, settings) in self.servers {
             let sources = world.server_sources(&id, &settings);
             let config = ServerConfig::load(&sources).unwrap_or_else(|error| panic!("{error}"));
@@ -67,10 +68,15 @@ pub struct World {
     platform: Option<Running>,
     dir: TempDir,
     faults: u64,
+    ledger: Ledger,
     finished: bool,
 }
 
 impl World {
+    fn new(platform: Running, dir: TempDir, faults: u64) -> World {
+        World { sites: Vec::new(), platform: Some(platform), dir, faults, ledger: Ledger::default(), finished: false }
+    }
+
     #[must_use]
     pub fn plan() -> Plan {
         Plan::default()
@@ -135,7 +141,7 @@ impl World {
 
     /// A caller with these credentials.
     pub fn peer(&self, credentials: Option<Credentials>) -> Peer {
-        Peer::new(&self.trust(), credentials)
+        Peer::new(&self.trust(), credentials, self.ledger.clone())
     }
 
     /// Registers a server at the platform, has it approved, and answers its certificate.
@@ -168,7 +174,7 @@ impl World {
     pub async fn applicant(&self, id: &str, settings: &[(String, String)]) -> Child {
         let keep = |name: &str| (name.to_owned(), format!("127.0.0.1:{}", free_port()));
         let settings = [&[keep("listen.client"), keep("listen.admin")], settings].concat();
-        Child::spawn(self.server_sources(id, &settings)).await
+        Child::spawn(self.server_sources(id, &settings), self.ledger.clone()).await
     }
 
     /// Where a server of this name keeps its data.
@@ -221,7 +227,7 @@ impl World {
             running = warm::start(&config, start) => running.unwrap(),
             () = approving => unreachable!("approves for ever"),
         };
-        Site::new(config, running)
+        Site::new(config, running, self.ledger.clone())
     }
 
     async fn approve(&self) {
@@ -250,7 +256,7 @@ impl World {
         }
     }
 
-    /// The end: lanes empty, everything stops, audit logs whole, no fault logged.
+    /// The end: lanes empty, everything stops, audit logs whole, no fault logged, no answer that `docs/openapi` does not describe.
     pub async fn finish(mut self) {
         self.lanes_empty().await;
         self.finished = true;
@@ -265,6 +271,8 @@ impl World {
         audit_is_whole("platform", &platform.join("data/audit"), &platform.join("data.keyring"));
         let faults = quiet::faults() - self.faults;
         assert_eq!(faults, 0, "faults were logged (by this test, or by one beside it in the same process)");
+        let undescribed = self.ledger.objections();
+        assert!(undescribed.is_empty(), "answers that no document describes:\n{}", undescribed.join("\n"));
     }
 }
 

@@ -13,8 +13,12 @@ pub enum Found<E> {
     Nothing,
 }
 
+/// Method and path of a row, as it stands in the table.
+pub type Route = (Method, String);
+
 /// Routes of one listener. Paths answer with and without a trailing slash (R2).
 pub struct Table<E: Copy> {
+    routes: Vec<Route>,
     paths: matchit::Router<Vec<(Method, E)>>,
 }
 
@@ -36,7 +40,14 @@ impl<E: Copy> Table<E> {
         for (path, methods) in by_path {
             paths.insert(path, methods)?;
         }
-        Ok(Table { paths })
+        let routes = rows.iter().map(|(method, path, _)| (method.clone(), (*path).to_owned())).collect();
+        Ok(Table { routes, paths })
+    }
+
+    /// Every row, in the table's order: what a description of the listener has to describe.
+    #[must_use]
+    pub fn into_routes(self) -> Vec<Route> {
+        self.routes
     }
 
     /// Looks up a request.

@@ -67,6 +67,26 @@ pub enum ClientError {
     },
 }
 
+/// A call and its answer, for whoever watches an [`Api`].
+#[derive(Debug)]
+pub struct Exchange<'a> {
+    /// The request's method.
+    pub method: &'a Method,
+    /// Its path, with the query.
+    pub path: &'a str,
+    /// What was sent.
+    pub body: Option<&'a Value>,
+    /// HTTP status.
+    pub status: u16,
+    /// `Content-Type` of the answer, empty if there is none.
+    pub media_type: &'a str,
+    /// The answer's body.
+    pub answer: &'a [u8],
+}
+
+/// Sees every answer before the caller does.
+pub type Watcher = Arc<dyn Fn(&Exchange<'_>) + Send + Sync>;
+
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// One server's interface, with or without a bearer token.
@@ -75,6 +95,7 @@ pub struct Api {
     base: Arc<Uri>,
     tls: Arc<rustls::ClientConfig>,
     token: Option<Arc<str>>,
+    watcher: Option<Watcher>,
     live: Arc<Mutex<Option<SendRequest<Full<Bytes>>>>>,
 }
 
@@ -107,13 +128,19 @@ impl Api {
         if uri.scheme_str() != Some("https") || uri.host().is_none() {
             return Err(ClientError::Address(base.to_owned()));
         }
-        Ok(Api { base: Arc::new(uri), tls: Arc::new(trust(ca)?), token: None, live: Arc::default() })
+        Ok(Api { base: Arc::new(uri), tls: Arc::new(trust(ca)?), token: None, watcher: None, live: Arc::default() })
     }
 
     /// The same interface with a bearer token.
     #[must_use]
     pub fn with_token(&self, token: &str) -> Api {
         Api { token: Some(token.into()), ..self.clone() }
+    }
+
+    /// The same interface, with somebody who sees what comes of every call. Sockets are not watched.
+    #[must_use]
+    pub fn watched(&self, watcher: Watcher) -> Api {
+        Api { watcher: Some(watcher), ..self.clone() }
     }
 
     /// A connection of its own to the same interface.
@@ -157,10 +184,16 @@ impl Api {
     pub async fn fetch(&self, method: Method, path: &str, body: Option<&Value>) -> Result<(u16, Bytes), ClientError> {
         let exchange = async {
             let mut sender = self.sender().await?;
-            let request = self.request(method, path, body)?;
+            let request = self.request(method.clone(), path, body)?;
             let answer = sender.send_request(request).await?;
             let status = answer.status().as_u16();
-            Ok((status, answer.into_body().collect().await?.to_bytes()))
+            let media_type = answer.headers().get(header::CONTENT_TYPE).cloned();
+            let bytes = answer.into_body().collect().await?.to_bytes();
+            if let Some(watcher) = &self.watcher {
+                let media_type = media_type.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
+                watcher(&Exchange { method: &method, path, body, status, media_type, answer: &bytes });
+            }
+            Ok((status, bytes))
         };
         tokio::time::timeout(DEADLINE, exchange)
             .await

@@ -45,6 +45,7 @@ use crate::clock;
 use crate::config::ServerConfig;
 use crate::password::Passwords;
 use crate::reply::{Problem, chain};
+use crate::route::Route;
 use addresses::Addresses;
 use files::Files;
 use gate::Gate;
@@ -52,6 +53,22 @@ use outbox::Outbox;
 use push::{Hub, Pushed};
 use session::{Acks, Sessions};
 use trail::Trail;
+
+/// Every route of the client listener: what `docs/openapi/client.json` describes.
+///
+/// # Errors
+/// Rows that contradict each other; no server starts with them.
+pub fn client_routes() -> Result<Vec<Route>, matchit::InsertError> {
+    Ok(client::table()?.into_routes())
+}
+
+/// Every route of the admin listener: what `docs/openapi/admin.json` describes.
+///
+/// # Errors
+/// As [`client_routes`].
+pub fn admin_routes() -> Result<Vec<Route>, matchit::InsertError> {
+    Ok(admin::table()?.into_routes())
+}
 
 /// Everything that the handlers of one server share.
 pub struct Server {

@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::reply::{Problem, Reply, answer, refuse};
+use crate::reply::{Problem, Reply, answer, refuse, whole};
 use crate::request::number;
 use crate::route::{Found, Table};
 use crate::server::Server;
@@ -45,7 +45,11 @@ pub(crate) enum Endpoint {
     Socket,
     People(people::Endpoint),
     Media(media::Act),
+    Description,
 }
+
+/// This interface in OpenAPI 3.1. The tests hold it against the table and against every answer that they get.
+const DESCRIPTION: &str = include_str!("../../../../../docs/openapi/client.json");
 
 /// The table of contents.
 pub(crate) fn table() -> Result<Table<Endpoint>, matchit::InsertError> {
@@ -62,6 +66,7 @@ pub(crate) fn table() -> Result<Table<Endpoint>, matchit::InsertError> {
         (Method::GET, "/client/v1/inbox", Endpoint::Inbox),
         (Method::POST, "/client/v1/inbox/ack", Endpoint::Acknowledge),
         (Method::GET, "/client/v1/socket", Endpoint::Socket),
+        (Method::GET, "/client/v1/openapi.json", Endpoint::Description),
     ];
     rows.extend(media::ROWS.map(|(method, path, act)| (method, path, Endpoint::Media(act))));
     rows.extend(people::ROWS.map(|(method, path, endpoint)| (method, path, Endpoint::People(endpoint))));
@@ -101,6 +106,8 @@ pub(crate) async fn serve(server: Arc<Server>, table: Arc<Table<Endpoint>>, requ
     } else if let Endpoint::Media(act) = endpoint {
         let files = Box::pin(media::serve(&server, act, &params, request));
         files.await.unwrap_or_else(|problem| refuse(&problem, &id))
+    } else if endpoint == Endpoint::Description {
+        whole(200, isthmus_wire::JSON_TYPE, DESCRIPTION)
     } else {
         let result = dispatch(&server, endpoint, &params, request).await;
         answer(result, &id)
@@ -126,7 +133,9 @@ async fn dispatch(
     let caller = server.caller(&head.headers)?;
     match endpoint {
         // Answered elsewhere.
-        Endpoint::LogIn | Endpoint::Refresh | Endpoint::Socket | Endpoint::Media(_) => Ok(json!({})),
+        Endpoint::LogIn | Endpoint::Refresh | Endpoint::Socket | Endpoint::Description | Endpoint::Media(_) => {
+            Ok(json!({}))
+        }
         Endpoint::LogOut => {
             let ask: LogOut = parse_or_default(&body_of(body, max).await?)?;
             value(server.log_out(&caller, ask.everywhere).await?)
@@ -286,5 +295,6 @@ fn label(endpoint: Endpoint) -> &'static str {
         Endpoint::Socket => "socket",
         Endpoint::People(endpoint) => endpoint.label(),
         Endpoint::Media(act) => act.label(),
+        Endpoint::Description => "openapi",
     }
 }
