@@ -55,8 +55,8 @@ impl Server {
     /// Asks another server, now. The policy has been asked before.
     ///
     /// # Errors
-    /// The peer's own refusal, in its code and words; 1303 if it was not reached, is not in good standing or answered
-    /// nothing that can be read; 1004 if the platform knows no such server.
+    /// The peer's own refusal, in its code and words; 1303 if it was not reached, is not in good standing, did not take the
+    /// question from us (1001, 1101, 1301, 1302) or answered nothing that can be read; 1004 if the platform knows no such server.
     pub(crate) async fn ask<T: Read>(&self, peer: &ServerId, request: Request<'_>) -> Result<T, Problem> {
         let address = self.address_of(peer).await?;
         let (method, target) = (http_method(request.spec.method), request.target());
@@ -68,6 +68,11 @@ impl Server {
         })?;
         match Answer::<T>::read(&answer.body) {
             Ok(Answer { code: Code::Success, body: Some(body), .. }) => Ok(body),
+            // A word about us, or about this moment (R4): to be told as such, not as one about the user's own request or token.
+            Ok(answer) if answer.code.http_status() != 200 => {
+                tracing::info!(%peer, call = request.spec.name, code = answer.code.number(), msg = answer.msg, "peer refused");
+                Err(unreachable(peer, &format!("did not take the question: {}", answer.msg)))
+            }
             Ok(answer) => Err(Problem::Refused(Refusal::new(answer.code, answer.msg))),
             Err(error) => {
                 tracing::info!(%peer, call = request.spec.name, %error, "peer's answer cannot be read");
