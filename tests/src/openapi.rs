@@ -7,7 +7,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use http::Method;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Method, StatusCode};
 use isthmus_node::client::{Exchange, Watcher};
 use jsonschema::Validator;
 use serde_json::{Value, json};
@@ -27,6 +28,20 @@ pub struct Answer<'a> {
     pub status: u16,
     pub media_type: &'a str,
     pub body: &'a [u8],
+}
+
+impl<'a> Answer<'a> {
+    #[must_use]
+    pub fn of(
+        method: &'a Method,
+        path: &'a str,
+        status: StatusCode,
+        headers: &'a HeaderMap,
+        body: &'a [u8],
+    ) -> Answer<'a> {
+        let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        Answer { method: method.as_str(), path, status: status.as_u16(), media_type, body }
+    }
 }
 
 /// An OpenAPI 3.1 document.
@@ -162,8 +177,8 @@ impl Ledger {
     pub fn watcher(&self, document: &'static Document) -> Watcher {
         let ledger = self.clone();
         Arc::new(move |exchange: &Exchange<'_>| {
-            let Exchange { method, path, status, media_type, answer, .. } = *exchange;
-            ledger.look(document, &Answer { method: method.as_str(), path, status, media_type, body: answer });
+            let Exchange { method, path, answer } = exchange;
+            ledger.look(document, &Answer::of(method, path, answer.status(), answer.headers(), answer.body()));
         })
     }
 

@@ -85,9 +85,7 @@ impl Peer {
         let answer = self.client.send(to, method.clone(), path, body.into(), headers).await?;
         let media_type = answer.headers.get(header::CONTENT_TYPE).unwrap();
         assert_eq!(media_type, "application/json;charset=utf-8", "§7.1.1");
-        let (status, media_type) = (answer.status.as_u16(), media_type.to_str().unwrap());
-        let said = Answer { method: method.as_str(), path, status, media_type, body: &answer.body };
-        self.ledger.look(&SNS, &said);
+        self.ledger.look(&SNS, &Answer::of(&method, path, answer.status, &answer.headers, &answer.body));
         Ok((answer.status.as_u16(), serde_json::from_slice(&answer.body).unwrap()))
     }
 
@@ -100,6 +98,7 @@ impl Peer {
     ) -> (u16, HeaderMap, Bytes) {
         let pairs = headers.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()));
         let answer = self.client.send(to, Method::GET, path, Bytes::new(), pairs.collect()).await.unwrap();
+        self.ledger.look(&SNS, &Answer::of(&Method::GET, path, answer.status, &answer.headers, &answer.body));
         (answer.status.as_u16(), answer.headers, answer.body)
     }
 

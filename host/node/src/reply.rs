@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 /// An answer: whole, or a file that streams.
 pub type Reply = Response<Body>;
 
+/// When to come back, where nobody knows better.
+const COME_BACK_S: u64 = 30;
+
 /// Why a request was not carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
@@ -99,8 +102,10 @@ pub fn refuse(problem: &Problem, request: &str) -> Reply {
     let mut reply = json(status, Answer::<()>::refused(code, msg).write());
     // For the figures: see `telemetry::request`.
     reply.extensions_mut().insert(code);
-    if let Problem::Later(seconds, _) = problem {
-        reply.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(*seconds));
+    // R5: whoever is told 1301 is told when to come back.
+    if status == 429 {
+        let seconds = if let Problem::Later(seconds, _) = problem { *seconds } else { COME_BACK_S };
+        reply.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     reply
 }

@@ -74,14 +74,8 @@ pub struct Exchange<'a> {
     pub method: &'a Method,
     /// Its path, with the query.
     pub path: &'a str,
-    /// What was sent.
-    pub body: Option<&'a Value>,
-    /// HTTP status.
-    pub status: u16,
-    /// `Content-Type` of the answer, empty if there is none.
-    pub media_type: &'a str,
-    /// The answer's body.
-    pub answer: &'a [u8],
+    /// What came back, whole.
+    pub answer: &'a Response<Bytes>,
 }
 
 /// Sees every answer before the caller does.
@@ -186,14 +180,10 @@ impl Api {
             let mut sender = self.sender().await?;
             let request = self.request(method.clone(), path, body)?;
             let answer = sender.send_request(request).await?;
-            let status = answer.status().as_u16();
-            let media_type = answer.headers().get(header::CONTENT_TYPE).cloned();
-            let bytes = answer.into_body().collect().await?.to_bytes();
-            if let Some(watcher) = &self.watcher {
-                let media_type = media_type.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
-                watcher(&Exchange { method: &method, path, body, status, media_type, answer: &bytes });
-            }
-            Ok((status, bytes))
+            let (head, bytes) = answer.into_parts();
+            let answer = Response::from_parts(head, bytes.collect().await?.to_bytes());
+            self.watch(&method, path, &answer);
+            Ok((answer.status().as_u16(), answer.into_body()))
         };
         tokio::time::timeout(DEADLINE, exchange)
             .await
@@ -213,10 +203,12 @@ impl Api {
     ) -> Result<Response<Bytes>, ClientError> {
         let exchange = async {
             let mut sender = self.sender().await?;
-            let mut request = self.request(method, path, None)?.map(|_| Full::new(body));
+            let mut request = self.request(method.clone(), path, None)?.map(|_| Full::new(body));
             request.headers_mut().extend(headers);
             let (head, body) = sender.send_request(request).await?.into_parts();
-            Ok(Response::from_parts(head, body.collect().await?.to_bytes()))
+            let answer = Response::from_parts(head, body.collect().await?.to_bytes());
+            self.watch(&method, path, &answer);
+            Ok(answer)
         };
         tokio::time::timeout(DEADLINE, exchange)
             .await
@@ -232,6 +224,12 @@ impl Api {
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         let stream = self.connect(Arc::new(config)).await?;
         Socket::open(stream, &format!("wss://{}{path}", self.authority()), self.token.as_deref()).await
+    }
+
+    fn watch(&self, method: &Method, path: &str, answer: &Response<Bytes>) {
+        if let Some(watcher) = &self.watcher {
+            watcher(&Exchange { method, path, answer });
+        }
     }
 
     fn authority(&self) -> String {
