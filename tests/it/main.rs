@@ -8,6 +8,7 @@ mod devices;
 mod duplicates;
 mod explain;
 mod files;
+mod foreign;
 mod harness;
 mod held;
 mod hostile;

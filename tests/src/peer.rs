@@ -167,6 +167,15 @@ impl FakePeer {
         FakePeer::start_with(world, id, None, script).await
     }
 
+    /// The same, of a maker that knows HTTP/1.1 alone.
+    pub async fn start_plain(
+        world: &World,
+        id: &str,
+        script: impl FnMut(&Value) -> Reply + Send + 'static,
+    ) -> FakePeer {
+        FakePeer::serve(world, id, None, true, script).await
+    }
+
     /// The same, but what answers at the address shows `instead` of its own certificate.
     pub async fn start_with(
         world: &World,
@@ -174,11 +183,25 @@ impl FakePeer {
         instead: Option<Credentials>,
         script: impl FnMut(&Value) -> Reply + Send + 'static,
     ) -> FakePeer {
+        FakePeer::serve(world, id, instead, false, script).await
+    }
+
+    async fn serve(
+        world: &World,
+        id: &str,
+        instead: Option<Credentials>,
+        plain: bool,
+        script: impl FnMut(&Value) -> Reply + Send + 'static,
+    ) -> FakePeer {
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), "fake peer").await.unwrap();
         let own = world.enroll(id, &format!("https://{}", listener.addr())).await;
         let credentials = instead.unwrap_or_else(|| own.clone());
         let tls = ServerTls { credentials, client_auth: ClientAuth::Required(world.trust()), tls12: false };
-        let (keep, settings) = watch::channel(tls.build().unwrap());
+        let mut tls = tls.build().unwrap();
+        if plain {
+            Arc::make_mut(&mut tls).alpn_protocols = vec![b"http/1.1".to_vec()];
+        }
+        let (keep, settings) = watch::channel(tls);
         let (stop, stopped) = oneshot::channel::<()>();
         let mind = Arc::new(Mind {
             script: Mutex::new(Box::new(script)),
