@@ -1,6 +1,7 @@
 //! Users and friends (§7.6, R11, R12, R14, R17, R18), between two servers, and with one that knows the standard alone.
 
 use http::Method;
+use isthmus_net::Credentials;
 use isthmus_tests::bundle;
 use isthmus_tests::peer::Call;
 use isthmus_tests::{Client, FakePeer, Peer, Reply, Site, World, until};
@@ -299,7 +300,7 @@ async fn r11_opaque_ids_are_found_befriended_and_left() {
     west.answer_calls(|call| match call.path.as_str() {
         // The last two are not west's to present.
         "/sns/find/users" => json!({"code": "0", "pages": "1", "page": 0, "userInfos": [
-            info("用户/七?", "七"), info("bob@north", "Bob"), info("alice@north", "Alice")]}),
+            info("用户/七?", "七"), info("x@nowhere", "X"), info("bob@north", "Bob"), info("alice@north", "Alice")]}),
         "/sns/users" => {
             json!({"code": 0, "userInfo": {"userID": "用户/七?", "name": "七", "phoneNumber": "0086123456789"}})
         }
@@ -308,7 +309,7 @@ async fn r11_opaque_ids_are_found_befriended_and_left() {
     });
     let nobody = call(&alice, Method::POST, "/client/v1/friends", Some(json!({"userID": "用户/七?"}))).await;
     assert_eq!(nobody["code"], 1004, "not heard of yet: {nobody}");
-    assert_eq!(ids(&search(&alice, "七", "server:west").await), ["用户/七?"]);
+    assert_eq!(ids(&search(&alice, "七", "server:west").await), ["用户/七?", "x@nowhere"]);
     assert_eq!(west.heard()[0].query, "query=%E4%B8%83&page=0");
     let details = get(&alice, &format!("/client/v1/users/{}", encoded("用户/七?"))).await;
     assert_eq!((&details["userInfo"]["name"], details["userInfo"].get("phoneNumber")), (&"七".into(), None));
@@ -411,5 +412,103 @@ async fn what_people_say_of_themselves_and_with_requests_passes_the_policy() {
     let denied = bundle::denying(world.folder("denying"), "friend.answer");
     world.north().activate(&denied).await;
     assert_eq!(answer(&alice, "carol@south", true).await["code"], 1102);
+    world.finish().await;
+}
+
+/// A search by way of the platform.
+async fn everywhere(client: &Client, query: &str, page: u32) -> Value {
+    let path = format!("/client/v1/users/search?query={}&scope=all&page={page}", encoded(query));
+    call(client, Method::GET, &path, None).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r17_the_platform_searches_all_servers_and_says_who_did_not_answer() {
+    let mut world = World::two().await;
+    let alice = world.north().user("alice").await;
+    for number in 0..25 {
+        world.north().create_user(&format!("nina{number:02}")).await;
+        world.south().create_user(&format!("sina{number:02}")).await;
+    }
+    let west = FakePeer::start(&world, "west", |_| Reply::Code(0)).await;
+    // A server whose pages are smaller than ours, and that presents a user of another.
+    west.answer_calls(|call| {
+        let page: usize = call.query.split("page=").nth(1).unwrap().parse().unwrap();
+        let all: Vec<Value> =
+            (0..5).map(|n| info(&format!("wina{n}"), "Wina")).chain([info("alice@north", "Ina")]).collect();
+        json!({"code": 0, "pages": 3, "page": page, "userInfos": all[page * 2..page * 2 + 2]})
+    });
+    let mut seen = Vec::new();
+    for page in 0..4 {
+        let found = everywhere(&alice, "INA", page).await;
+        assert_eq!((&found["code"], &found["pages"], found.get("note")), (&0.into(), &3.into(), None), "{found}");
+        let on_page: Vec<String> = ids(&found).iter().map(|id| (*id).to_owned()).collect();
+        assert_eq!(on_page.len(), [20, 20, 15, 0][page as usize], "{found}");
+        seen.extend(on_page);
+    }
+    let expected = (0..25).map(|n| format!("nina{n:02}@north"));
+    let expected =
+        expected.chain((0..25).map(|n| format!("sina{n:02}@south"))).chain((0..5).map(|n| format!("wina{n}")));
+    assert_eq!(seen, expected.collect::<Vec<_>>(), "server after server, nobody twice");
+    world.site_mut("south").stop().await;
+    west.answer_calls(|_| json!({"code": 1302, "msg": "later"}));
+    let found = everywhere(&alice, "\"nina07\"", 0).await;
+    assert_eq!((ids(&found), &found["note"]), (vec!["nina07@north"], &"partial: no answer from south, west".into()));
+    for query in ["\"\"", ""] {
+        assert_eq!(everywhere(&alice, query, 0).await["code"], 1002);
+    }
+    world.site_mut("south").start().await;
+    west.stop().await;
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r17_the_platform_may_search_at_a_server_and_nothing_else() {
+    let world = World::one().await;
+    world.north().create_user("alice").await;
+    let own = world.ca().issue_platform(&[], std::time::SystemTime::now(), 1).unwrap();
+    let platform = world.peer(Some(Credentials::from_pem(&own.issued.chain_pem, &own.key_pem).unwrap()));
+    let found = fetch(&platform, world.north(), "/sns/find/users?query=ali").await;
+    assert_eq!((found.1, ids(&found.2)), (0, vec!["alice@north"]));
+    let records = world.north().audit("operation=user.search").await;
+    assert_eq!(records[0]["fields"]["by"], "platform", "{records:?}");
+    let add = json!({"userID": "alice@north", "userInfo": info("alice@north", "X")});
+    let calls = [
+        fetch(&platform, world.north(), "/sns/users?userID=alice%40north").await,
+        post(&platform, world.north(), "/sns/add/users", &add).await,
+        post(&platform, world.north(), "/sns/chat/", &json!({})).await,
+    ];
+    for (status, code, answer) in calls {
+        assert_eq!((status, code), (401, 1101), "{answer}");
+    }
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r18_strangers_may_write_unless_the_policy_says_otherwise() {
+    let world = World::two().await;
+    let (alice, carol) = (world.north().user("alice").await, world.south().user("carol").await);
+    let bob = world.north().user("bob").await;
+    alice.send("carol@south", "hello").await;
+    carol.texts_once(1).await;
+    let lines = "name = \"friends\"\ncomponent = \"builtin:access-list\"\ngrants = [\"lists\", \"directory\"]\n\
+        [plugin.settings]\nstrangers = \"deny\"";
+    world.south().activate(&bundle::with_plugin(world.folder("friends"), lines)).await;
+    let sent = alice.send("carol@south", "still strangers").await;
+    assert_eq!(alice.receipt(&sent).await, ("refused".to_owned(), 1102), "on the way in");
+    assert_eq!(carol.try_send("alice@north", "me too").await.unwrap_err().code, 1102, "on the way out");
+    ask(&alice, "carol@south", "hi").await;
+    becomes(&carol, "alice@north", "asks").await;
+    answer(&carol, "alice@north", true).await;
+    becomes(&alice, "carol@south", "friends").await;
+    alice.send("carol@south", "friends now").await;
+    carol.send("alice@north", "indeed").await;
+    assert_eq!(carol.texts_once(2).await, ["hello", "friends now"]);
+    assert_eq!(alice.texts_once(1).await, ["indeed"]);
+    let sent = bob.send("carol@south", "and I?").await;
+    assert_eq!(bob.receipt(&sent).await, ("refused".to_owned(), 1102));
+    delete(&carol, "alice@north").await;
+    becomes(&alice, "carol@south", "none").await;
+    let sent = alice.send("carol@south", "and now?").await;
+    assert_eq!(alice.receipt(&sent).await, ("refused".to_owned(), 1102));
     world.finish().await;
 }

@@ -2,8 +2,9 @@
 //! and when.
 //!
 //! The order is fixed and short. This server itself is always admitted. Then any black rule that
-//! fits denies, whatever else is said. Then, in the mode `listed-only`, another server needs a
-//! white rule. What no rule speaks of is left to the next plugin.
+//! fits denies, whatever else is said; so does `strangers = "deny"` a message between two users who
+//! are not friends. Then, in the mode `listed-only`, another server needs a white rule. What no rule
+//! speaks of is left to the next plugin.
 //!
 //! The entries of `black_list` and `white_list` are servers, or users where they hold an `@`.
 //!
@@ -11,7 +12,7 @@
 //! holds for none. So an empty black list denies nobody and an empty white list admits nobody.
 
 use isthmus_plugin::{
-    Access, Call, Decision, Diagnostic, Direction, Patterns, Plugin, Reason, Server, export_plugin, lists,
+    Access, Call, Decision, Diagnostic, Direction, Patterns, Plugin, Reason, Server, directory, export_plugin, lists,
 };
 use serde::Deserialize;
 
@@ -21,6 +22,7 @@ use hours::{Hours, Offset};
 
 const UNWANTED: &str = "this server is not admitted here";
 const REFUSED: &str = "this is not admitted here";
+const STRANGER: &str = "only friends may write to each other here";
 
 /// `[plugin.settings]`
 #[derive(Debug, Default, Deserialize)]
@@ -32,6 +34,16 @@ pub struct Settings {
     white_list: Option<String>,
     own: Option<String>,
     utc_offset: Offset,
+    strangers: Strangers,
+}
+
+/// Whether who is no friend may write. Friendship can be asked for either way.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+enum Strangers {
+    #[default]
+    Allow,
+    Deny,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq)]
@@ -80,6 +92,7 @@ pub struct AccessList {
     black: Vec<Entry>,
     white: Vec<Entry>,
     offset: Offset,
+    friends_only: bool,
 }
 
 /// A rule with its patterns built; `None` is a condition left out.
@@ -134,6 +147,7 @@ impl Plugin for AccessList {
             black,
             white,
             offset: settings.utc_offset,
+            friends_only: settings.strangers == Strangers::Deny,
         })
     }
 }
@@ -148,6 +162,9 @@ impl Access for AccessList {
         if let Some(entry) = self.black.iter().find(fits) {
             return Decision::Deny(entry.denial(peer));
         }
+        if self.friends_only && is_from_a_stranger(call) {
+            return Decision::Deny(Reason::new("stranger", STRANGER));
+        }
         if self.white.iter().any(|entry| fits(&entry)) {
             return Decision::Allow;
         }
@@ -156,6 +173,18 @@ impl Access for AccessList {
         }
         Decision::Abstain
     }
+}
+
+/// A message to a user whose friend the sender is not. Whom the host does not know as either is not judged; a recall takes
+/// back what was admitted, and in a group nobody is a stranger.
+fn is_from_a_stranger(call: &Call) -> bool {
+    let says =
+        |name: &str, value: &str| call.attributes.iter().any(|(n, v)| n == name && v.eq_ignore_ascii_case(value));
+    call.operation == "message.send"
+        && !says("chatScene", "group")
+        && !says("messageType", "repeal")
+        && call.actor != call.target
+        && directory::is_friend(&call.actor, &call.target) == Some(false)
 }
 
 impl Entry {

@@ -101,6 +101,50 @@ fn all_conditions_of_a_rule_must_hold() {
 }
 
 #[test]
+fn strangers_may_write_unless_the_settings_deny_it() {
+    type Change = fn(&mut Call);
+    let cases: [(&str, &str, Change); 10] = [
+        ("{}", "abstain", |call| call.target = "stranger@south".into()),
+        (r#"{"strangers":"allow"}"#, "abstain", |call| call.target = "stranger@south".into()),
+        (DENY, "stranger: only friends may write", |call| call.target = "stranger@south".into()),
+        (DENY, "abstain", |_| {}),
+        (DENY, "abstain", |call| call.target = "unheard@west".into()),
+        (DENY, "abstain", |call| call.target = call.actor.clone()),
+        (DENY, "abstain", |call| {
+            call.target = "stranger@south".into();
+            call.operation = "friend.request".into();
+        }),
+        (DENY, "abstain", |call| {
+            call.target = "stranger@south".into();
+            call.attributes = vec![("chatScene".into(), "group".into())];
+        }),
+        (DENY, "abstain", |call| {
+            call.target = "stranger@south".into();
+            call.attributes = vec![("messageType".into(), "repeal".into())];
+        }),
+        (r#"{"strangers":"deny","rules":[{"list":"white"}]}"#, "stranger", |call| {
+            call.target = "stranger@south".into()
+        }),
+    ];
+    for (settings, expected, change) in cases {
+        let mut call = call("");
+        change(&mut call);
+        let mut host = TestHost::default();
+        host.friends.insert(("alice@north".into(), "carol@south".into()), true);
+        host.friends.insert(("alice@north".into(), "stranger@south".into()), false);
+        host.install();
+        let got = match init::<AccessList>(settings).unwrap().decide(&call) {
+            Decision::Allow => "allow".to_owned(),
+            Decision::Abstain => "abstain".to_owned(),
+            Decision::Deny(reason) => format!("{}: {}", reason.code, reason.text),
+        };
+        assert!(got.starts_with(expected), "{settings} {call:?}: {got}");
+    }
+}
+
+const DENY: &str = r#"{"strangers":"deny"}"#;
+
+#[test]
 fn a_rule_holds_within_its_hours() {
     let hour = |hour: f64| (hour * 3_600_000.0) as u64 + 20_000 * 86_400_000;
     for (hours, offset, at, denied) in [
@@ -137,6 +181,7 @@ fn a_rule_s_reason_is_what_those_denied_are_told() {
 fn mistakes_in_settings_are_located() {
     for (settings, pointer, message) in [
         (r#"{"mode":"closed"}"#, "/mode", "unknown variant"),
+        (r#"{"strangers":"never"}"#, "/strangers", "unknown variant"),
         (r#"{"blacklist":"bad"}"#, "/blacklist", "unknown field"),
         (r#"{"rules":[{"servers":["n"]}]}"#, "/rules/0", "missing field `list`"),
         (r#"{"rules":[{"list":"black","hours":"8-18"}]}"#, "/rules/0/hours", "no span"),
@@ -153,6 +198,6 @@ fn mistakes_in_settings_are_located() {
 
 #[test]
 fn the_schema_names_every_setting() {
-    let keys = ["mode", "rules", "black_list", "white_list", "own", "utc_offset"];
+    let keys = ["mode", "rules", "black_list", "white_list", "own", "utc_offset", "strangers"];
     assert!(schema_names::<AccessList>(&keys));
 }

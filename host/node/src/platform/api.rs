@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use http::{Method, Request};
 use hyper::body::Incoming;
+use isthmus_domain::directory::Query;
 use isthmus_domain::registry::{self, Issued};
 use isthmus_domain::{AuditRecord, Error, table};
 use isthmus_net::ca::IssueError;
@@ -17,13 +18,14 @@ use isthmus_store::{Reader, Tx};
 use isthmus_wire::call::registry::{
     Application, ApplicationAnswer, Applied, Deregister, Nodes, NodesAnswer, Register, Renew, Renewed, Update,
 };
-use isthmus_wire::call::{APPLICATION, CRL, DEREGISTER, NODES, REGISTER, RENEW, UPDATE};
-use isthmus_wire::code::Transport;
-use isthmus_wire::{Address, Code, Refusal, ServerId, ServerStatus};
+use isthmus_wire::call::user::Search;
+use isthmus_wire::call::{APPLICATION, CRL, DEREGISTER, NODES, REGISTER, RENEW, UPDATE, USER_SEARCH};
+use isthmus_wire::code::{Answer, Transport};
+use isthmus_wire::{Address, Code, Refusal, ServerId, ServerStatus, query};
 
 use super::hall::read;
-use super::{State, record};
-use crate::reply::{Problem, Reply, answer, refuse, whole};
+use super::{State, record, search};
+use crate::reply::{self, Problem, Reply, answer, refuse, whole};
 use crate::route::{Found, Table};
 use crate::token::{self, Kind};
 use crate::{request, telemetry};
@@ -37,6 +39,7 @@ pub(super) enum Endpoint {
     Deregister,
     Renew,
     Crl,
+    Search,
 }
 
 /// The table of contents.
@@ -49,6 +52,7 @@ pub(super) fn table() -> Result<Table<Endpoint>, matchit::InsertError> {
         (Method::POST, DEREGISTER.path, Endpoint::Deregister),
         (Method::POST, RENEW.path, Endpoint::Renew),
         (Method::GET, CRL.path, Endpoint::Crl),
+        (Method::GET, USER_SEARCH.path, Endpoint::Search),
     ])
 }
 
@@ -61,6 +65,7 @@ fn name(endpoint: Endpoint) -> &'static str {
         Endpoint::Deregister => DEREGISTER.name,
         Endpoint::Renew => RENEW.name,
         Endpoint::Crl => CRL.name,
+        Endpoint::Search => USER_SEARCH.name,
     }
 }
 
@@ -87,6 +92,7 @@ pub(super) async fn serve(
         Endpoint::Deregister => answer(visit.deregister(request).await, &id),
         Endpoint::Renew => answer(visit.renew(request).await, &id),
         Endpoint::Crl => visit.crl(),
+        Endpoint::Search => visit.search(&request).await.unwrap_or_else(|problem| refuse(&problem, &id)),
     };
     telemetry::request("platform", name(endpoint), &reply, began.elapsed());
     request::tag(reply, &id)
@@ -220,6 +226,22 @@ impl Visit<'_> {
         let renewed = self.state.decide(move |tx, scene| registry::renew(tx, scene, &who, issued, record)).await;
         self.or_record(RENEW.name, &caller, renewed).await?;
         Ok(Renewed { certificate })
+    }
+
+    /// Users of all servers (R17). Who did not answer stands in `msg`. What is searched for is no business of the record's.
+    async fn search<B>(&self, request: &Request<B>) -> Result<Reply, Problem> {
+        let caller = self.caller()?;
+        let asked: Search = query::read(request.uri().query().unwrap_or_default())?;
+        Query::parse(&asked.query)?;
+        let (found, missing) = self.state.search(&asked).await?;
+        let msg = search::words(&missing);
+        let record = self.record(USER_SEARCH.name, &caller).field("answer", msg.clone()).to_json();
+        let kept = self.state.decide(move |tx, _| {
+            tx.audit(record);
+            Ok(())
+        });
+        kept.await?;
+        Ok(reply::json(200, Answer { code: Code::Success, msg, body: Some(found) }.write()))
     }
 
     /// For anyone with a chain, in whatever standing: what is revoked is no secret among them.

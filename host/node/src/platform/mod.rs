@@ -5,7 +5,9 @@ mod admin;
 mod api;
 mod error;
 mod hall;
+mod merge;
 mod people;
+mod search;
 mod start;
 mod tick;
 
@@ -15,10 +17,10 @@ use std::time::SystemTime;
 
 use isthmus_domain::{AuditRecord, Scene, TimeId, registry};
 use isthmus_net::ca::{Revoked, Why};
-use isthmus_net::{Ca, ClientAuth, Connections, Credentials, ServerTls, Trust};
+use isthmus_net::{Ca, ClientAuth, ClientTls, Connections, Credentials, PeerClient, ServerTls, Trust};
 use isthmus_store::{Store, Tx};
 use isthmus_wire::ServerId;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::admin_token::AdminTokens;
 use crate::clock;
@@ -35,6 +37,7 @@ pub fn root_file(data_dir: &Path) -> PathBuf {
 }
 
 type TlsSender = watch::Sender<Arc<rustls::ServerConfig>>;
+type PeerTlsSender = watch::Sender<Arc<ClientTls>>;
 
 /// Everything that the handlers share.
 struct State {
@@ -48,6 +51,11 @@ struct State {
     administrators: Connections,
     api_tls: TlsSender,
     admin_tls: TlsSender,
+    /// Calls servers, with the platform's own certificate: to search (R17), and for nothing else.
+    peers: PeerClient,
+    peer_tls: PeerTlsSender,
+    searches: Semaphore,
+    searching: Semaphore,
 }
 
 impl State {
@@ -91,6 +99,7 @@ impl State {
     /// From now on what is revoked cannot connect, and what `id` has open is closed.
     fn shut_out(&self, id: &ServerId) -> Result<(), PlatformError> {
         self.api_tls.send_replace(self.api_settings()?);
+        self.peer_tls.send_replace(peer_settings(&self.config, &self.ca, &self.store)?);
         self.servers.close_where(|connection| connection.identity.server() == Some(id));
         Ok(())
     }
@@ -113,6 +122,15 @@ fn api_settings(config: &PlatformConfig, ca: &Ca, store: &Store) -> Result<Arc<r
         tls12: config.tls.allow_tls12,
     };
     Ok(settings.build()?)
+}
+
+/// Settings for calls to servers: a certificate of the platform's own, and what is revoked.
+fn peer_settings(config: &PlatformConfig, ca: &Ca, store: &Store) -> Result<Arc<ClientTls>, PlatformError> {
+    let own = ca.issue_platform(&hosts(config), SystemTime::now(), config.ca.days)?;
+    let crl = revocations(ca, store)?;
+    let trust = Trust::from_pem(ca.root_pem())?.with_domain(ca.domain()).with_crls([crl.as_slice()])?;
+    let credentials = Credentials::from_pem(&own.issued.chain_pem, &own.key_pem)?;
+    Ok(ClientTls::new(&trust, Some(credentials), config.tls.allow_tls12)?)
 }
 
 fn admin_settings(config: &PlatformConfig, ca: &Ca) -> Result<Arc<rustls::ServerConfig>, PlatformError> {

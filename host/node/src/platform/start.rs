@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use isthmus_net::{Ca, Connections, Listener, Transport, serve};
+use isthmus_net::{Ca, Connections, Listener, PeerClient, PeerLimits, Transport, serve};
 use isthmus_store::{Options, Store};
 use isthmus_wire::ServerId;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use super::{PlatformError, State, admin, admin_settings, api, api_settings, hall, root_file, tick};
+use super::{
+    PlatformError, State, admin, admin_settings, api, api_settings, hall, peer_settings, root_file, search, tick,
+};
 use crate::admin_token::{AdminTokens, Role, read_plain};
 use crate::config::PlatformConfig;
 use crate::file::{PUBLIC, write_whole};
@@ -55,6 +57,7 @@ impl Platform {
         let admin_listener = Listener::bind(config.listen.admin, "listen.admin").await?;
         let (api_tls, _) = watch::channel(api_settings(&config, &opened.ca, &opened.store)?);
         let (admin_tls, _) = watch::channel(admin_settings(&config, &opened.ca)?);
+        let (peer_tls, peers) = watch::channel(peer_settings(&config, &opened.ca, &opened.store)?);
         let (stop, _) = watch::channel(false);
         let (api, admin) = (api_listener.addr(), admin_listener.addr());
         // Deleted once the operator has handed the tokens out; then nobody in this process needs it either.
@@ -70,6 +73,10 @@ impl Platform {
             administrators: Connections::new(),
             api_tls,
             admin_tls,
+            peers: PeerClient::new(peers, PeerLimits { request: search::EACH, ..PeerLimits::default() }),
+            peer_tls,
+            searches: Semaphore::new(search::SEARCHES),
+            searching: Semaphore::new(search::AT_ONCE),
             config,
         });
         let mut tasks = JoinSet::new();

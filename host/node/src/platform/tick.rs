@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::start::stopped;
-use super::{State, admin_settings};
+use super::{PlatformError, State, admin_settings, peer_settings};
 use crate::{clock, telemetry};
 
 /// Until when a revocation list is good; a new one is made long before.
@@ -43,18 +43,18 @@ async fn checkpoint(state: &Arc<State>) {
 }
 
 fn renew(state: &State) {
-    match (state.api_settings(), admin_settings(&state.config, &state.ca)) {
-        (Ok(api), Ok(admin)) => {
-            state.api_tls.send_replace(api);
-            state.admin_tls.send_replace(admin);
-        }
-        (Err(error), _) | (_, Err(error)) => {
-            tracing::error!(
-                error = crate::reply::chain(&error),
-                "the platform's own certificates could not be renewed"
-            );
-        }
+    if let Err(error) = try_renew(state) {
+        tracing::error!(error = crate::reply::chain(&error), "the platform's own certificates could not be renewed");
     }
+}
+
+fn try_renew(state: &State) -> Result<(), PlatformError> {
+    let (api, admin) = (state.api_settings()?, admin_settings(&state.config, &state.ca)?);
+    let peers = peer_settings(&state.config, &state.ca, &state.store)?;
+    state.api_tls.send_replace(api);
+    state.admin_tls.send_replace(admin);
+    state.peer_tls.send_replace(peers);
+    Ok(())
 }
 
 /// Gauges that nobody else sets.

@@ -44,9 +44,8 @@ impl Server {
         then: impl FnOnce(&Arc<Server>, &T, u64) + Send + 'static,
     ) -> Result<T, Problem> {
         let (value, mut trail, session) = cleared.into_parts();
-        let (home, server, now, record) = (self.id.clone(), self.clone(), clock::now_ms(), trail.record());
-        let generation = session.generation();
-        let rule = move |tx: &mut Tx<'_>| Server::scene(&home, now, |scene| rule(tx, scene, value, record));
+        let (server, record, generation) = (self.clone(), trail.record(), session.generation());
+        let rule = self.cleared(&session, clock::now_ms(), move |tx, scene| rule(tx, scene, value, record));
         let pending = self.store.submit(rule, move |outcome| then(&server, outcome, generation)).await?;
         let outcome = pending.done().await;
         drop(session);

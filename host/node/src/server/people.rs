@@ -22,6 +22,8 @@ use crate::reply::Problem;
 const SEARCH_WAIT: Duration = Duration::from_secs(2);
 /// Infos that one answer of a server may hold: ten of our pages.
 const INFOS_MAX: usize = 200;
+/// serverIds that the platform is asked about for one answer.
+const ASKS_MAX: usize = 3;
 
 /// The texts of a request that the content policy judges, and where each stands.
 #[derive(Default)]
@@ -159,9 +161,10 @@ impl Server {
         viewer: &UserId,
     ) -> Result<Vec<UserInfo>, Problem> {
         let mut admitted = Vec::new();
+        let mut asks = ASKS_MAX;
         for info in infos.into_iter().take(INFOS_MAX) {
             if let Some(peer) = peer
-                && !self.may_present(peer, &info.user_id).await?
+                && !self.may_present(peer, &info.user_id, &mut asks).await?
             {
                 continue;
             }
@@ -172,18 +175,27 @@ impl Server {
         Ok(admitted)
     }
 
-    /// Whether `peer` is the home of this user, or the first that presents it.
-    async fn may_present(&self, peer: &ServerId, id: &UserId) -> Result<bool, Problem> {
-        let (own, of) = (self.id.clone(), id.clone());
-        match self.store.read(|view| match speaker::may_speak(view, &own, peer, &of, "userID") {
-            Ok(claim) => Ok(Some(claim)),
-            Err(Error::Refused(_)) => Ok(None),
-            Err(Error::Fault(fault)) => Err(fault),
-        })? {
-            None => Ok(false),
-            Some(Claim::Settled) => Ok(true),
-            Some(Claim::First) => {
-                let (peer, id) = (peer.clone(), id.clone());
+    /// Whether `peer` is the home of this user, or the first that presents it. `asks`: how often the platform may yet be
+    /// asked whether an ID names a server.
+    async fn may_present(&self, peer: &ServerId, id: &UserId, asks: &mut usize) -> Result<bool, Problem> {
+        let look = || {
+            self.store.read(|view| match speaker::may_speak(view, &self.id, peer, id, "userID") {
+                Ok(claim) => Ok(Ok(claim)),
+                Err(Error::Refused(refusal)) => Ok(Err(refusal.code)),
+                Err(Error::Fault(fault)) => Err(fault),
+            })
+        };
+        let mut claim = look()?;
+        if claim == Err(Code::Overloaded) && *asks > 0 {
+            *asks -= 1;
+            self.home_of(id).await?;
+            claim = look()?;
+        }
+        match claim {
+            Err(_) => Ok(false),
+            Ok(Claim::Settled) => Ok(true),
+            Ok(Claim::First) => {
+                let (own, peer, id) = (self.id.clone(), peer.clone(), id.clone());
                 let claim = move |tx: &mut isthmus_store::Tx<'_>| speaker::claim(tx, &own, &peer, &id, "userID");
                 Ok(self.store.write(claim).await.is_ok())
             }
