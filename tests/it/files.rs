@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -574,6 +575,38 @@ async fn policy_judges_a_files_name_on_the_way_out_and_on_the_way_in() {
     world.finish().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn policy_judges_a_file_again_when_it_is_here() {
+    let stage = stage(&[("media.idle_ms", 1000)]).await;
+    let (north, bytes) = (stage.world.north(), png(2 * PIECE, 1));
+    let open = north.generation().await;
+    for (number, list) in ["reject", "hold"].into_iter().enumerate() {
+        let (id, media) = (format!("m{number}"), format!("pic{number}"));
+        let (strict, picture) = (Arc::new(AtomicBool::new(false)), bytes.clone());
+        let seen = strict.clone();
+        stage.peer.serve_files(move |_| {
+            let later = || Answer::Says(503, r#"{"code":1302,"msg":"later"}"#);
+            reply(&picture, None, if seen.load(Ordering::SeqCst) { Answer::Good } else { later() })
+        });
+        stage.receive(&id, &media, &bytes).await;
+        north.activate(&bundle::shipped(stage.world.folder(list), &[(list, &["a.png"])])).await;
+        strict.store(true, Ordering::SeqCst);
+        if list == "reject" {
+            let told = stage.bob.news("file.failed", 0).await;
+            assert_eq!((&told["messageID"], &told["code"]), (&json!(id), &json!(1103)));
+            assert_eq!(stage.bob.fetch_file(&media, &[]).await.1["content-type"], "application/json;charset=utf-8");
+        } else {
+            let held = until("it is held", async || north.held().await.pop()).await;
+            north.decide(&held, "release", &json!({"why": "a test"})).await.unwrap();
+            assert_eq!(stage.bob.next_file(0).await["messageID"], json!(id), "what is released is not judged again");
+        }
+        north.rollback(open).await;
+    }
+    let recorded = north.audit("operation=file.receive").await;
+    assert!(recorded.iter().any(|r| r["outcome"] == "rejected" && r["code"] == 1103), "{recorded:?}");
+    stage.end().await;
+}
+
 fn files_below(dir: &Path) -> Vec<std::path::PathBuf> {
     let mut all = Vec::new();
     for entry in std::fs::read_dir(dir).unwrap() {
@@ -660,5 +693,71 @@ async fn who_passes_a_file_on_to_a_third_server_serves_it_from_there() {
     assert_eq!(bob.file(&passed).await, bytes);
     let figures = world.north().admin(Role::System).fetch(Method::GET, "/readyz", None).await.unwrap();
     assert_eq!(figures.0, 200);
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_portrait_is_seen_on_other_servers_and_nothing_else_is_had_that_way() {
+    let world = World::two().await;
+    let alice = world.north().user("alice").await;
+    let bob = world.north().user("bob").await;
+    let carol = world.south().user("carol").await;
+    let bytes = png(3 * PIECE, 1);
+    let portrait = carol.upload("portrait", "me.png", &bytes).await.unwrap();
+    let see = async |who: &Client, id: &str| {
+        let (_, headers, body) = who.fetch_file(&format!("{id}?from=carol@south"), &[]).await;
+        (headers["content-type"] == "image/png").then_some(body)
+    };
+    assert_eq!(see(&alice, &portrait).await, None, "it is nobody's portrait yet");
+    let change = json!({"portrait": portrait});
+    assert_eq!(carol.api.call(Method::PUT, "/client/v1/profile", Some(&change)).await.unwrap().1["code"], 0);
+    assert_eq!(see(&alice, &portrait).await.unwrap(), bytes);
+    assert_eq!(see(&bob, &portrait).await.unwrap(), bytes);
+    let secret = carol.upload("image", "b.png", &png(100, 2)).await.unwrap();
+    carol.send_file("bob@north", "image", &secret).await.unwrap();
+    bob.next_file(0).await;
+    assert_eq!(see(&bob, &secret).await.unwrap(), png(100, 2));
+    assert_eq!(see(&alice, &secret).await, None, "what was sent to bob is bob's");
+    let unseen = carol.upload("image", "c.png", &png(100, 3)).await.unwrap();
+    assert_eq!(see(&alice, &unseen).await, None);
+    world.finish().await;
+}
+
+/// The large version: `isthmus bench --file-mib 2048`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_moves_through_two_servers_without_their_memory_growing_by_it() {
+    const SIZE: usize = 64 << 20;
+    let world = World::plan().start().await;
+    let (north, south) = (world.child("north").await, world.child("south").await);
+    let user = async |child: &isthmus_tests::process::Child, local: &str| {
+        child.create_user(local).await;
+        Client::log_in(&child.api(), local).await.unwrap()
+    };
+    let (alice, carol) = (user(&north, "alice").await, user(&south, "carol").await);
+    let resident = || [&north, &south].map(|child| isthmus_node::bench::usage(child.pid()).unwrap().peak_kib);
+    // Whatever is made once is made now.
+    let small = alice.upload("file", "small", b"x").await.unwrap();
+    alice.send_file("carol@south", "file", &small).await.unwrap();
+    let after = carol.inbox(0).await.last().map_or(0, isthmus_tests::Event::cursor);
+    carol.next_file(after).await;
+    let before = resident();
+    let bytes = png(SIZE, 1);
+    let id = alice.upload("file", "large", &bytes).await.unwrap();
+    alice.send_file("carol@south", "file", &id).await.unwrap();
+    until("the file is there", async || {
+        let got = carol.api.download(&id, SIZE as u64 - 100, 200).await;
+        got.is_ok_and(|got| got[..] == bytes[SIZE - 100..]).then_some(())
+    })
+    .await;
+    for at in (0..SIZE).step_by(8 << 20) {
+        assert_eq!(carol.api.download(&id, at as u64, 8 << 20).await.unwrap(), &bytes[at..at + (8 << 20)]);
+    }
+    for (name, (before, after)) in ["north", "south"].iter().zip(before.into_iter().zip(resident())) {
+        let grown = after.saturating_sub(before) / 1024;
+        assert!(grown < 24, "{name} grew by {grown} MiB over a file of {} MiB", SIZE >> 20);
+    }
+    for child in [&north, &south] {
+        child.stop().await;
+    }
     world.finish().await;
 }

@@ -74,6 +74,11 @@ impl Child {
         answer.is_ok_and(|(status, _)| status == 200)
     }
 
+    /// The process's ID.
+    pub fn pid(&self) -> u32 {
+        self.process.lock().unwrap().as_ref().unwrap().id()
+    }
+
     /// SIGKILL at once.
     pub fn kill(&self) {
         if let Some(mut child) = self.process.lock().unwrap().take() {

@@ -7,11 +7,11 @@
 use isthmus_store::{Reader, StoreError, Tx};
 use isthmus_wire::{Code, GroupId, MediaId, MessageInfo, ServerId, UserId};
 
-use super::{Kind, Media, MediaKey, called, get, key_of};
+use super::{Found, Kind, Media, MediaKey, called, get, insert, key_of, make_ready};
 use crate::account::user_key;
 use crate::dedup::half;
 use crate::error::Error;
-use crate::scene::TimeId;
+use crate::scene::{Scene, TimeId};
 use crate::speaker::{self, Home};
 use crate::table::{MEDIA_GRANTS, MEDIA_PLACES, MEDIA_REFS};
 
@@ -245,21 +245,70 @@ fn key_of_message(
 /// # Errors
 /// 1004 if it is no ready upload of the owner's, 1402 if it is no picture.
 pub fn publish(tx: &mut Tx<'_>, owner: &UserId, place: &str, picture: Option<&MediaId>) -> Result<(), Error> {
+    let key = picture.map(|id| picture_of(tx, owner, id)).transpose()?;
+    Ok(put_in_place(tx, place, key.as_ref())?)
+}
+
+fn put_in_place(tx: &mut Tx<'_>, place: &str, key: Option<&MediaKey>) -> Result<(), StoreError> {
     let spot = half(tx.index_hash("media place", place.as_bytes()));
-    let key = match picture {
-        Some(id) => Some(picture_of(tx, owner, id)?),
-        None => None,
-    };
     if let Some(before) = tx.get(MEDIA_PLACES, &spot)? {
         let before = MediaKey::take(&before)?;
         release(tx, &before, &spot)?;
         tx.delete(MEDIA_PLACES, &spot);
     }
     if let Some(key) = key {
-        show(tx, &key, &Viewer::Everybody, &spot);
+        show(tx, key, &Viewer::Everybody, &spot);
         tx.put(MEDIA_PLACES, &spot, &key.0);
     }
     Ok(())
+}
+
+/// A portrait of another server's user, as it is kept.
+#[must_use]
+pub fn portrait(peer: &ServerId, id: &MediaId, of: &UserId, found: &Found, now_ms: u64) -> Media {
+    Media {
+        media_id: id.clone(),
+        home: Some(peer.clone()),
+        owner: of.clone(),
+        kind: Kind::Portrait,
+        name: "portrait".to_owned(),
+        size: found.size,
+        md5: Some(found.md5.clone()),
+        media_type: found.media_type.to_owned(),
+        blob: Some(found.blob),
+        touched_ms: now_ms,
+    }
+}
+
+/// Keeps the portrait of another server's user, for every user here, until it has another. `found`: what was fetched; none if
+/// the file is here already.
+///
+/// # Errors
+/// 1004 if it is not here after all, 1402 if it is no picture.
+pub fn learn_portrait(
+    tx: &mut Tx<'_>,
+    scene: &Scene<'_>,
+    peer: &ServerId,
+    id: &MediaId,
+    of: &UserId,
+    found: Option<&Found>,
+) -> Result<Media, Error> {
+    let key = key_of(tx, Some(peer), id);
+    let media = match (get(tx, &key)?, found) {
+        (Some(media), _) if media.blob.is_some() => media,
+        (before, Some(found)) => {
+            let mut media = portrait(peer, id, of, found, scene.now_ms);
+            if before.is_none() {
+                insert(tx, &key, &media);
+            }
+            make_ready(tx, &key, &mut media, found, scene.now_ms);
+            media
+        }
+        (_, None) => return Err(Error::field(Code::NotFound, "mediaID", "is not here")),
+    };
+    super::format::check(Kind::Portrait, &media.name, &media.media_type)?;
+    put_in_place(tx, &format!("portrait {of}"), Some(&key))?;
+    Ok(media)
 }
 
 fn picture_of(tx: &Tx<'_>, owner: &UserId, id: &MediaId) -> Result<MediaKey, Error> {

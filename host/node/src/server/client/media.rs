@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Method, Request, header};
 use hyper::body::Incoming;
+use isthmus_domain::Error;
 use isthmus_domain::media::sight;
 use isthmus_net::http::Body;
 use isthmus_wire::code::{Code, Refusal};
@@ -103,8 +104,14 @@ async fn read(
     let from = from.map(|from| UserId::parse(&from)).transpose();
     let from = from.map_err(|e| Refusal::field(Code::INVALID_FIELD, "from", e))?;
     let view = server.store.view()?;
-    let (_, media) = sight::find(&view, &server.id, &caller.user, id, from.as_ref())?;
+    let found = sight::find(&view, &server.id, &caller.user, id, from.as_ref());
     drop(view);
+    let media = match (found, from) {
+        (Ok((_, media)), _) => media,
+        // Not here: perhaps the portrait of another server's user.
+        (Err(Error::Refused(_)), Some(from)) => server.foreign_portrait(caller, id, &from).await?,
+        (Err(error), _) => return Err(error.into()),
+    };
     let gone = || Problem::refused(Code::NOT_FOUND, "the file is gone");
     let blob = server.blob_of(&media).await?.ok_or_else(gone)?;
     files::answer(head, &media, blob)

@@ -53,7 +53,7 @@ fn mismatch(words: impl Into<String>) -> Fetched {
 }
 
 /// How a body ended.
-enum End {
+pub(super) enum End {
     Whole,
     Broke(String),
     TooMuch,
@@ -104,7 +104,7 @@ impl Server {
         }
     }
 
-    async fn begin_anew(&self, key: &MediaKey, writer: Writer) -> Result<Writer, Problem> {
+    pub(super) async fn begin_anew(&self, key: &MediaKey, writer: Writer) -> Result<Writer, Problem> {
         let (blobs, draft) = (self.store.blobs().clone(), key.draft());
         let anew = blocking(move || {
             writer.discard()?;
@@ -163,7 +163,7 @@ impl Server {
     }
 
     /// Writes a body's bytes behind those that are here, without the first `skip`.
-    async fn take_body(
+    pub(super) async fn take_body(
         &self,
         mut writer: Writer,
         mut body: Streaming,

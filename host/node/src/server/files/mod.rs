@@ -4,6 +4,7 @@
 
 mod fetch;
 mod hand_over;
+mod picture;
 mod pull;
 mod stream;
 mod sweep;
@@ -18,7 +19,7 @@ use isthmus_store::StoreError;
 use isthmus_store::blob::{Blob, BlobId, Sums};
 use isthmus_wire::message::FileContent;
 use isthmus_wire::{Content, ServerId};
-use tokio::sync::{Notify, RwLock};
+use tokio::sync::{Notify, RwLock, Semaphore};
 
 pub(crate) use stream::answer;
 pub(crate) use upload::Announced;
@@ -26,8 +27,10 @@ pub(crate) use upload::Announced;
 use super::Server;
 use super::gate;
 
+/// Portraits of other servers fetched at a time.
+const PICTURES: usize = 4;
+
 /// What all who handle files share.
-#[derive(Default)]
 pub(crate) struct Files {
     /// Held for reading from a blob's getting its place until its medium is committed; for writing while blobs are collected:
     /// what was just put in place is not taken for rubbish.
@@ -40,6 +43,20 @@ pub(crate) struct Files {
     pulls: Mutex<HashMap<MediaKey, ServerId>>,
     /// There may be a file to pull.
     wake: Notify,
+    pictures: Semaphore,
+}
+
+impl Default for Files {
+    fn default() -> Files {
+        Files {
+            placing: RwLock::default(),
+            loose: Mutex::default(),
+            uploads: Mutex::default(),
+            pulls: Mutex::default(),
+            wake: Notify::default(),
+            pictures: Semaphore::new(PICTURES),
+        }
+    }
 }
 
 impl Files {
