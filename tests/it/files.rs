@@ -134,8 +134,15 @@ async fn status(client: &Client, id: &str) -> Value {
     client.api.get(&format!("/client/v1/media/{id}/status")).await.unwrap()
 }
 
-/// Sends the head of a PATCH and half of its body, and goes away.
-async fn break_off(world: &World, client: &Client, id: &str, offset: usize, said: usize, bytes: &[u8]) {
+/// Sends the head of a PATCH and half of its body. Goes away when it is dropped.
+async fn half_of(
+    world: &World,
+    client: &Client,
+    id: &str,
+    offset: usize,
+    said: usize,
+    bytes: &[u8],
+) -> impl Sized + use<> {
     let running = world.north().running();
     let mut tls = isthmus_node::client::trust(&running.ca).unwrap();
     tls.alpn_protocols = vec![b"http/1.1".to_vec()];
@@ -151,6 +158,29 @@ async fn break_off(world: &World, client: &Client, id: &str, offset: usize, said
     stream.write_all(bytes).await.unwrap();
     stream.flush().await.unwrap();
     tokio::time::sleep(Duration::from_millis(200)).await;
+    stream
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_so_many_files_are_on_their_way_at_a_time_and_a_client_that_comes_again_takes_its_place() {
+    let world = World::plan().server("north").set("media.transfers", 2).start().await;
+    let alice = world.north().user("alice").await;
+    let bytes = png(2 * PIECE, 1);
+    let ready = alice.upload("image", "a.png", &bytes).await.unwrap();
+    let upload = Upload { kind: "image", name: "b.png", size: bytes.len() as u64, md5: None };
+    let (first, second) =
+        (alice.api.begin_upload(&upload).await.unwrap(), alice.api.begin_upload(&upload).await.unwrap());
+    let held = [
+        half_of(&world, &alice, &first, 0, bytes.len(), &bytes[..PIECE + 1]).await,
+        half_of(&world, &alice, &second, 0, bytes.len(), &bytes[..PIECE + 1]).await,
+    ];
+    let (status_code, _, body) = alice.fetch_file(&ready, &[]).await;
+    assert!(status_code == 503 && String::from_utf8_lossy(&body).contains("1302"), "{status_code} {body:?}");
+    let at = status(&alice, &first).await["offset"].as_u64().unwrap();
+    assert!(at > 0, "the connection that stands still was told to let go");
+    assert_eq!(alice.file(&ready).await, bytes, "and so there is room");
+    drop(held);
+    world.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -171,7 +201,7 @@ async fn an_upload_that_broke_off_goes_on_from_where_it_was_after_a_restart_too(
     let wrong = alice.api.write_upload(&id, 0, Bytes::from_static(b"x")).await.unwrap_err().to_string();
     assert!(wrong.contains("offset") && wrong.contains(&first.to_string()), "{wrong}");
     let sent = 2 * PIECE;
-    break_off(&world, &alice, &id, first, bytes.len() - first, &bytes[first..first + sent]).await;
+    drop(half_of(&world, &alice, &id, first, bytes.len() - first, &bytes[first..first + sent]).await);
     let at = usize::try_from(status(&alice, &id).await["offset"].as_u64().unwrap()).unwrap();
     assert!(at > first && at <= first + sent, "{at}");
     let (code, headers, _) = head(&alice, &id).await;

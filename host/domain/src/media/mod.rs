@@ -25,7 +25,7 @@ use crate::table::{BLOB_MEDIA, MEDIA, MEDIA_NAMES};
 pub use offer::{Offer, offer};
 pub(crate) use offer::{To, attach, sent};
 pub use report::{Report, reported};
-pub use upload::{Begun, NewMedia, OPEN_MAX, abandon, acceptable, begin, complete, same, uploading};
+pub use upload::{Begun, NewMedia, OPEN_MAX, abandon, acceptable, begin, complete, same, touch, uploading};
 
 const WHAT: &str = "a medium";
 

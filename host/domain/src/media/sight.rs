@@ -110,9 +110,10 @@ pub fn find(
         Some(Home::Server(home)) => vec![key_of(reader, Some(&home), id)],
         Some(Home::Ask(_) | Home::Unknown) => Vec::new(),
     };
-    // Ours are unguessable and come first.
-    let ours = key_of(reader, None, id);
-    keys.sort_by_key(|key| *key != ours);
+    if from.is_none() {
+        // Ours are unguessable and come first.
+        keys.insert(0, key_of(reader, None, id));
+    }
     for key in keys {
         if let Some(media) = get(reader, &key)?.filter(|media| media.blob.is_some())
             && may_see(reader, user, &key, &media)?

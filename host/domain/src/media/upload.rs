@@ -160,6 +160,18 @@ pub fn same(announced: &Media, found: &Found) -> Result<(), Error> {
     Ok(())
 }
 
+/// Notes that an upload goes on: it is not collected meanwhile.
+///
+/// # Errors
+/// If storage fails.
+pub fn touch(tx: &mut Tx<'_>, scene: &Scene<'_>, key: &MediaKey) -> Result<(), StoreError> {
+    if let Some(mut media) = get(tx, key)?.filter(|media| media.blob.is_none()) {
+        media.touched_ms = scene.now_ms;
+        super::put(tx, key, &media);
+    }
+    Ok(())
+}
+
 /// Gives an upload up that is not ended; its draft is the caller's to discard. None there is no error.
 ///
 /// # Errors

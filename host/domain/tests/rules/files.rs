@@ -473,11 +473,13 @@ fn what_nobody_ended_or_used_is_collected_after_its_time() {
     let (open, _) = begin(&place, "alice@north", new(Kind::File, "open")).unwrap();
     let (_, unused) = upload(&place, "alice@north", Kind::Image, "a.png", found(1, PNG));
     let (_, used) = upload(&place, "alice@north", Kind::Image, "b.png", found(2, PNG));
+    let (going_on, _) = begin(&place, "alice@north", new(Kind::File, "slow")).unwrap();
     let accepted = send(&place, "alice@north", "c1", "bob@north", &used).unwrap();
     let (_, shared) = upload(&place, "bob@north", Kind::Image, "b.png", found(2, PNG));
     let (waiting, _) = arrive(&place, "m1", "pic");
     assert_eq!(sweep(&place, 1000), media::sweep::Swept::default(), "too young");
     later(&place, 1001);
+    place.write(move |tx, scene| Ok(media::touch(tx, scene, &going_on)?)).unwrap();
     let swept = sweep(&place, 1000);
     assert_eq!((swept.drafts, swept.blobs), (vec![open.draft()], vec![BlobId([1; 32])]), "bob's copy is alice's blob");
     assert!(!sees(&place, "alice@north", &unused) && !sees(&place, "bob@north", &shared));

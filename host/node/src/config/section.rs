@@ -55,6 +55,8 @@ pub struct Media {
     pub max_file_mib: u64,
     /// How long an upload that was not ended, or that nothing refers to, is kept.
     pub unused_s: Seconds,
+    /// Files on their way from and to clients, and to other servers, at a time.
+    pub transfers: usize,
     /// Files pulled from other servers at a time.
     pub pulls: usize,
     /// The same, from one server.

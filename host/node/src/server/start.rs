@@ -237,7 +237,7 @@ fn open(config: ServerConfig, tls: &Tls) -> Result<(Arc<Server>, Settlements), S
         peers: PeerClient::new(tls.peers.clone(), limits),
         sessions: Sessions::default(),
         acks: Acks::default(),
-        files: Files::default(),
+        files: Files::new(config.media.transfers),
         passwords: Passwords::new(cores)?,
         people: Arc::new(store.read(Index::open)?),
         searches: Arc::new(Semaphore::new(cores.max(2))),

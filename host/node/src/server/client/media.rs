@@ -113,8 +113,9 @@ async fn read(
         (Err(error), _) => return Err(error.into()),
     };
     let gone = || Problem::refused(Code::NOT_FOUND, "the file is gone");
+    let turn = server.transfer().await?;
     let blob = server.blob_of(&media).await?.ok_or_else(gone)?;
-    files::answer(head, &media, blob)
+    files::answer(head, &media, blob, turn)
 }
 
 /// `Upload-Offset` and `Upload-Length`, for clients that ask by HEAD.

@@ -44,6 +44,17 @@ pub(super) enum Fetched {
     Never(Refusal),
 }
 
+impl Fetched {
+    /// One word, for `/metrics`.
+    pub(super) fn label(&self) -> &'static str {
+        match self {
+            Fetched::Here => "fetched",
+            Fetched::Later(..) => "later",
+            Fetched::Never(_) => "given up",
+        }
+    }
+}
+
 fn later(why: impl Into<String>) -> Fetched {
     Fetched::Later(None, why.into())
 }

@@ -12,21 +12,26 @@ mod upload;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use isthmus_domain::media::{self, Found, Media, MediaKey, format};
 use isthmus_policy::{Body, Item};
 use isthmus_store::StoreError;
 use isthmus_store::blob::{Blob, BlobId, Sums};
+use isthmus_wire::code::Code;
 use isthmus_wire::message::FileContent;
 use isthmus_wire::{Content, ServerId};
-use tokio::sync::{Notify, RwLock, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, RwLock, Semaphore};
 
 pub(crate) use stream::answer;
 pub(crate) use upload::Announced;
 
 use super::Server;
 use super::gate;
+use crate::reply::Problem;
 
+/// How long a transfer waits for its turn.
+const TURN_WAIT: Duration = Duration::from_secs(10);
 /// Portraits of other servers fetched at a time.
 const PICTURES: usize = 4;
 
@@ -44,10 +49,13 @@ pub(crate) struct Files {
     /// There may be a file to pull.
     wake: Notify,
     pictures: Semaphore,
+    /// Turns of those who send or are sent bytes.
+    transfers: Arc<Semaphore>,
 }
 
-impl Default for Files {
-    fn default() -> Files {
+impl Files {
+    /// At most `transfers` of clients and other servers at a time.
+    pub(crate) fn new(transfers: usize) -> Files {
         Files {
             placing: RwLock::default(),
             loose: Mutex::default(),
@@ -55,11 +63,10 @@ impl Default for Files {
             pulls: Mutex::default(),
             wake: Notify::default(),
             pictures: Semaphore::new(PICTURES),
+            transfers: Arc::new(Semaphore::new(transfers)),
         }
     }
-}
 
-impl Files {
     /// A message may have come that waits for a file.
     pub(crate) fn wake(&self) {
         self.wake.notify_one();
@@ -168,6 +175,13 @@ impl Server {
         let Some(id) = media.blob else { return Ok(None) };
         let blobs = self.store.blobs().clone();
         blocking(move || blobs.get(&id)).await
+    }
+
+    /// A turn to move bytes: each costs memory while it lasts.
+    pub(crate) async fn transfer(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let turn = tokio::time::timeout(TURN_WAIT, self.files.transfers.clone().acquire_owned()).await;
+        let busy = |_| Problem::refused(Code::OVERLOADED, "too many files are on their way; retry");
+        turn.map_err(busy)?.map_err(Problem::fault)
     }
 
     /// The largest file taken, in bytes.

@@ -26,7 +26,7 @@ const LOOK: usize = 2048;
 /// The longest rest of the puller.
 const REST: Duration = Duration::from_secs(60);
 /// What a pull waits after a fault of ours.
-const FAULT_PAUSE: Duration = Duration::from_secs(5);
+const FAULT_PAUSE: Duration = Duration::from_secs(15);
 /// Messages handed over at a time.
 const HANDFUL: usize = 16;
 
@@ -104,7 +104,9 @@ impl Server {
         let (Some(pull), Some(media)) = (pull::find(&view, key)?, media::get(&view, key)?) else { return Ok(()) };
         drop(view);
         if media.blob.is_none() {
-            match self.fetch_once(key, &pull, &media).await? {
+            let fetched = self.fetch_once(key, &pull, &media).await?;
+            metrics::counter!("isthmus_pulls_total", "outcome" => fetched.label()).increment(1);
+            match fetched {
                 Fetched::Here => {}
                 Fetched::Later(at_least, why) => {
                     let failures = pull.tries.saturating_add(1);

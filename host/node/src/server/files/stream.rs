@@ -15,6 +15,7 @@ use isthmus_store::StoreError;
 use isthmus_store::blob::Blob;
 use isthmus_wire::code::{Answer, Code};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 
 use crate::reply::{self, Problem, Reply, chain};
@@ -28,6 +29,7 @@ struct Pieces {
     at: u64,
     end: u64,
     reading: Option<JoinHandle<Result<Vec<u8>, StoreError>>>,
+    _turn: OwnedSemaphorePermit,
 }
 
 impl Pieces {
@@ -115,7 +117,7 @@ fn wanted(head: &Parts, size: u64, tag: &str) -> Part {
 ///
 /// # Errors
 /// None today; a header that cannot be written is a fault.
-pub(crate) fn answer(head: &Parts, media: &Media, blob: Blob) -> Result<Reply, Problem> {
+pub(crate) fn answer(head: &Parts, media: &Media, blob: Blob, turn: OwnedSemaphorePermit) -> Result<Reply, Problem> {
     let size = blob.size();
     let tag = format!("\"{}\"", hex::encode(&blob.id().0[..16]));
     if head.headers.get(header::IF_NONE_MATCH).and_then(|v| v.to_str().ok()).is_some_and(|given| given.contains(&tag)) {
@@ -132,7 +134,7 @@ pub(crate) fn answer(head: &Parts, media: &Media, blob: Blob) -> Result<Reply, P
     let body = if head.method == Method::HEAD {
         Body::empty()
     } else {
-        Body::stream(Pieces { blob: Arc::new(blob), at: from, end: to, reading: None })
+        Body::stream(Pieces { blob: Arc::new(blob), at: from, end: to, reading: None, _turn: turn })
     };
     let mut reply = Response::new(body);
     *reply.status_mut() = status;

@@ -160,6 +160,7 @@ impl Server {
         if media.blob.is_some() {
             return Err(Problem::refused(Code::WRONG_STATE, "the upload is finished"));
         }
+        let _turn = self.transfer().await?;
         let interrupted = Arc::new(Notify::new());
         let writer = self.writer_of(&key).await?;
         self.files.uploads().insert(key, interrupted.clone());
@@ -175,6 +176,7 @@ impl Server {
             End::Whole if writer.offset() == media.size => self.finish_upload(caller, key, media, writer).await,
             End::Whole => {
                 let offset = blocking(move || writer.pause()).await?;
+                self.goes_on(key, &media).await?;
                 Ok(Upload::of(media, offset))
             }
             End::Broke => {
@@ -189,6 +191,17 @@ impl Server {
                 Err(Problem::Transport(Transport::TooLarge, words))
             }
         }
+    }
+
+    /// An upload may take longer than an abandoned one is kept.
+    async fn goes_on(&self, key: MediaKey, media: &Media) -> Result<(), Problem> {
+        let (now, home) = (clock::now_ms(), self.id.clone());
+        if now.saturating_sub(media.touched_ms) > self.config.media.unused_s * 1000 / 4 {
+            let rule =
+                move |tx: &mut isthmus_store::Tx<'_>| Server::scene(&home, now, |scene| media::touch(tx, scene, &key));
+            self.store.write(rule).await?;
+        }
+        Ok(())
     }
 
     fn store_upload(&self, caller: &Caller, id: &MediaId) -> Result<(MediaKey, Media), Problem> {

@@ -37,8 +37,9 @@ pub(super) async fn download(ask: Asked) -> Result<Reply, Problem> {
     server.note(&trail).await;
     drop(session);
     let gone = || Problem::refused(Code::NOT_FOUND, "the file is gone");
+    let turn = server.transfer().await?;
     let blob = server.blob_of(&media).await?.ok_or_else(gone)?;
-    files::answer(&ask.head, &media, blob)
+    files::answer(&ask.head, &media, blob, turn)
 }
 
 /// `POST /isthmus/v1/file/report`: the peer could not have a file of ours, or does not show it.
