@@ -64,7 +64,11 @@ fn reach(tx: &Tx<'_>, own: &ServerId, other: &UserId) -> Result<Reach, Error> {
                 Ok(Reach::Away(peer))
             }
         },
-        Home::Ask(_) | Home::Unknown => Err(nobody()),
+        Home::Ask(named) => {
+            let words = format_args!("whether {named} is registered is not known yet; retry");
+            Err(Error::field(Code::Overloaded, "userID", words))
+        }
+        Home::Unknown => Err(nobody()),
     }
 }
 

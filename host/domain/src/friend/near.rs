@@ -76,7 +76,8 @@ impl Pair {
 ///
 /// # Errors
 /// 1003 for the user itself or a remark that will not do, 1004 if the other one is nobody here and its home unknown, 1101 if
-/// the user is disabled, 1202 if the other one's server is suspended or deregistered or a list is full.
+/// the user is disabled, 1202 if the other one's server is suspended or deregistered or a list is full, 1302 if its home must
+/// first be asked of the platform.
 pub fn ask(tx: &mut Tx<'_>, scene: &mut Scene<'_>, act: Act, remark: Option<String>) -> Result<Turned, Error> {
     check_remark(remark.as_deref())?;
     let reach = reach(tx, scene.home, &act.other)?;

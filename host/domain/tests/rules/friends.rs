@@ -224,7 +224,7 @@ fn nobody_befriends_themselves_nobodies_or_the_disabled() {
         ("nobody@north", Code::NotFound),
         ("dora@north", Code::NotFound),
         ("x@nowhere", Code::NotFound),
-        ("x@unasked", Code::NotFound),
+        ("x@unasked", Code::Overloaded),
         ("eve@east", Code::WrongState),
         ("old@gone", Code::WrongState),
     ];

@@ -2,6 +2,7 @@
 
 mod faults;
 mod log;
+mod people;
 mod policy;
 mod talk;
 
@@ -60,6 +61,7 @@ pub(super) async fn tell(cast: &Cast, say: &mut Say) -> Result<bool, DemoError> 
     say.heading("The story");
     let stage = Box::pin(Stage::set(cast)).await.map_err(DemoError::while_trying("log in"))?;
     Box::pin(talk::tell(&stage, say)).await;
+    Box::pin(people::tell(&stage, say)).await;
     Box::pin(policy::tell(&stage, say)).await;
     Box::pin(faults::tell(&stage, say)).await;
     drop(stage);

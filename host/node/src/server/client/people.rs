@@ -172,7 +172,11 @@ impl Asking<'_> {
         let info = match self.server.home_of(&other).await? {
             Home::Own => self.server.details_here(&other, user)?.ok_or_else(nobody)?,
             Home::Server(peer) => self.server.details_at(&peer, &other, user).await?,
-            Home::Ask(_) | Home::Unknown => return Err(nobody()),
+            Home::Ask(named) => {
+                let words = format!("the platform cannot say yet whether there is a server {named}; retry");
+                return Err(Problem::refused(Code::OVERLOADED, words));
+            }
+            Home::Unknown => return Err(nobody()),
         };
         let stand = self.stand(&info.user_id)?;
         Ok(json!({"userInfo": info, "stand": stand.as_str()}))
