@@ -59,6 +59,16 @@ pub fn new_key_and_csr(cn: &str) -> Result<(String, String), MakeCsrError> {
     Ok((key.serialize_pem(), csr))
 }
 
+/// A new P-256 key (PKCS#8 PEM, secret) and a certificate (PEM) that nobody but the key itself has signed: what no peer must believe.
+pub fn new_key_and_self_signed(cn: &str) -> Result<(String, String), MakeCsrError> {
+    let key = KeyPair::generate().map_err(MakeCsrError::Make)?;
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, cn);
+    let cert = params.self_signed(&key).map_err(MakeCsrError::Make)?;
+    Ok((key.serialize_pem(), cert.pem()))
+}
+
 /// A request for a key that exists (PEM): an enrolment that is taken up again.
 pub fn csr_for_key(key_pem: &str, cn: &str) -> Result<String, MakeCsrError> {
     let key = KeyPair::from_pem(key_pem).map_err(MakeCsrError::Key)?;

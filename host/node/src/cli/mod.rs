@@ -4,6 +4,7 @@
 
 mod admin;
 mod audit;
+mod conformance;
 mod error;
 mod out;
 mod play;
@@ -52,6 +53,8 @@ enum Command {
     Audit(audit::AuditCommand),
     /// Measures throughput, latency and cost of messages between two servers.
     Bench(crate::bench::BenchArgs),
+    /// Tests any implementation of the standard from outside, as a peer server.
+    Conformance(Box<conformance::ConformanceArgs>),
 }
 
 /// The whole of the binary.
@@ -62,6 +65,7 @@ pub fn main() -> ExitCode {
     let done = match cli.command {
         Command::Demo(args) => play::demo(&args, cli.json),
         Command::Bench(args) => play::bench(&args, cli.json),
+        Command::Conformance(args) => conformance::run(&args, cli.json),
         Command::Platform(args) => role::platform(args),
         Command::Server(args) => role::server(args),
         Command::Admin(command) => admin::run(command, &out),
