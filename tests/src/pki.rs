@@ -18,9 +18,16 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// A certificate of `ca`, as the platform would issue it at `now`.
 #[must_use]
 pub fn issued(ca: &Ca, id: &str, now: SystemTime, days: u32) -> Credentials {
+    let (key, chain) = issued_pem(ca, id, now, days);
+    Credentials::from_pem(&chain, &key).unwrap()
+}
+
+/// The same; key and chain as PEM.
+#[must_use]
+pub fn issued_pem(ca: &Ca, id: &str, now: SystemTime, days: u32) -> (String, String) {
     let (key, csr) = new_key_and_csr(id).unwrap();
     let issued = ca.issue_server(&csr, &ServerId::parse(id).unwrap(), "127.0.0.1", now, days).unwrap();
-    Credentials::from_pem(&issued.chain_pem, &key).unwrap()
+    (key, issued.chain_pem)
 }
 
 /// Issued by `ca`, and over since yesterday.

@@ -146,6 +146,12 @@ impl World {
 
     /// Registers a server at the platform, has it approved, and answers its certificate.
     pub async fn enroll(&self, id: &str, url: &str) -> Credentials {
+        let (key, chain) = self.enroll_pem(id, url).await;
+        Credentials::from_pem(&chain, &key).unwrap()
+    }
+
+    /// The same; key and chain as PEM.
+    pub async fn enroll_pem(&self, id: &str, url: &str) -> (String, String) {
         let (key, csr) = new_key_and_csr(id).unwrap();
         let anonymous = self.peer(None);
         let (_, applied) =
@@ -154,7 +160,7 @@ impl World {
         let path = format!("/admin/v1/applications/{}/approve", applied["applicationId"].as_str().unwrap());
         self.platform_admin(Role::System).post(&path, &json!({})).await.unwrap();
         let (_, answer) = anonymous.ask_platform(self, "/sns/managernode/application", &applied).await;
-        Credentials::from_pem(answer["certificate"].as_str().unwrap(), &key).unwrap()
+        (key, answer["certificate"].as_str().unwrap().to_owned())
     }
 
     /// A caller that is a registered server, at an address where nobody answers.

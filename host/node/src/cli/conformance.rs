@@ -100,17 +100,35 @@ struct RunArgs {
     /// The same as files.
     #[arg(long, value_name = "FILE", requires = "second_key", help_heading = "Who the kit is")]
     second_cert: Option<PathBuf>,
-    #[arg(long, value_name = "FILE", requires = "second_cert", help_heading = "Who the kit is", hide_short_help = true)]
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "second_cert",
+        help_heading = "Who the kit is",
+        hide_short_help = true
+    )]
     second_key: Option<PathBuf>,
     /// A certificate of the platform that is over.
     #[arg(long, value_name = "FILE", requires = "expired_key", help_heading = "Who the kit is")]
     expired_cert: Option<PathBuf>,
-    #[arg(long, value_name = "FILE", requires = "expired_cert", help_heading = "Who the kit is", hide_short_help = true)]
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "expired_cert",
+        help_heading = "Who the kit is",
+        hide_short_help = true
+    )]
     expired_key: Option<PathBuf>,
     /// A certificate of the platform's authority for a server that it does not know.
     #[arg(long, value_name = "FILE", requires = "unregistered_key", help_heading = "Who the kit is")]
     unregistered_cert: Option<PathBuf>,
-    #[arg(long, value_name = "FILE", requires = "unregistered_cert", help_heading = "Who the kit is", hide_short_help = true)]
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "unregistered_cert",
+        help_heading = "Who the kit is",
+        hide_short_help = true
+    )]
     unregistered_key: Option<PathBuf>,
 
     /// userID of a user of the target.
@@ -241,9 +259,9 @@ async fn driver(args: &RunArgs) -> Result<Option<Driver>, CliError> {
     };
     let users: Vec<(String, String)> =
         [&args.user, &args.other_user].into_iter().flatten().map(|user| (user.clone(), password.clone())).collect();
-    let users = IsthmusUsers::log_in(url, ca, &users).await.map_err(|error| {
-        CliError::Usage(format!("--isthmus-client: {}", crate::reply::chain(&error)))
-    })?;
+    let users = IsthmusUsers::log_in(url, ca, &users)
+        .await
+        .map_err(|error| CliError::Usage(format!("--isthmus-client: {}", crate::reply::chain(&error))))?;
     Ok(Some(Driver::Isthmus(users)))
 }
 

@@ -256,7 +256,8 @@ impl<'a> Trial<'a> {
     pub(super) fn about(&self, heard: &super::stage::Heard) {
         let mut notes = self.notes();
         let body = String::from_utf8_lossy(&heard.body);
-        notes.request = Some(cut(&format!("the target called: {}\n{}{body}", heard.line, shown_headers(&heard.headers))));
+        notes.request =
+            Some(cut(&format!("the target called: {}\n{}{body}", heard.line, shown_headers(&heard.headers))));
         notes.answer = None;
     }
 

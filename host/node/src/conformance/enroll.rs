@@ -86,8 +86,7 @@ async fn apply(line: &Line, files: &Enrolled, applicant: &Applicant, pending: &P
         }
     };
     let answer = ask(line, call::REGISTER.path, &registration(applicant, &csr)).await?;
-    let application =
-        json!({"applicationId": answer.field("applicationId"), "ticket": answer.field("ticket")});
+    let application = json!({"applicationId": answer.field("applicationId"), "ticket": answer.field("ticket")});
     write(pending, &application.to_string())?;
     Ok(application)
 }
@@ -107,8 +106,11 @@ async fn ask(line: &Line, path: &str, body: &Value) -> Result<Answer, SetupError
 }
 
 fn write(path: &Path, text: &str) -> Result<(), SetupError> {
-    write_whole(path, text, PRIVATE)
-        .map_err(|source| SetupError::File { path: path.to_owned(), doing: "written", source })
+    write_whole(path, text, PRIVATE).map_err(|source| SetupError::File {
+        path: path.to_owned(),
+        doing: "written",
+        source,
+    })
 }
 
 impl Applicant {

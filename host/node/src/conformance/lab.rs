@@ -122,7 +122,7 @@ pub struct Lab {
     stage: Option<Stage>,
     pub(super) driver: Option<Driver>,
     pub(super) patience: Duration,
-    pub(super) shared_group: OnceCell<Result<String, String>>,
+    pub(super) shared_group: OnceCell<String>,
     run: String,
     count: AtomicUsize,
 }
@@ -138,7 +138,8 @@ impl Lab {
         let peer_id = named.ok_or_else(|| {
             SetupError::Options("--cert names no server as R13 says: give its serverId with --peer-id".to_owned())
         })?;
-        let line = |url: &Option<String>, pair: &Pair| url.as_ref().map(|url| plain_line(url, &roots, pair)).transpose();
+        let line =
+            |url: &Option<String>, pair: &Pair| url.as_ref().map(|url| plain_line(url, &roots, pair)).transpose();
         let own = line(&setup.target, &setup.own)?;
         let second = setup.second.as_ref().map(|pair| line(&setup.target, pair)).transpose()?.flatten();
         let platform = line(&setup.platform, &setup.own)?;
@@ -249,7 +250,8 @@ impl Lab {
 
     /// A new user of the peer's, whom the polite listener knows.
     pub(super) fn own_user(&self, stem: &str) -> Value {
-        let info = json!({"userID": format!("{}@{}", self.fresh(stem), self.peer_id), "name": format!("{stem} of the kit")});
+        let info =
+            json!({"userID": format!("{}@{}", self.fresh(stem), self.peer_id), "name": format!("{stem} of the kit")});
         if let Some(stage) = &self.stage {
             stage.people().users.insert(text(&info, "userID"), info.clone());
         }

@@ -181,7 +181,8 @@ impl Line {
         let exchange = async {
             let mut live = self.live.lock().await;
             if let Some(mut sender) = live.take() {
-                match one_call(&mut sender, self.request(ask, &sender)?).await {
+                let request = self.request(ask, &sender)?;
+                match one_call(&mut sender, request).await {
                     Ok(answer) => {
                         *live = Some(sender);
                         return Ok(answer);
@@ -191,7 +192,8 @@ impl Line {
                 }
             }
             let mut sender = self.connect().await?;
-            let answer = one_call(&mut sender, self.request(ask, &sender)?).await.map_err(|error| no_answer(&error))?;
+            let request = self.request(ask, &sender)?;
+            let answer = one_call(&mut sender, request).await.map_err(|error| no_answer(&error))?;
             *live = Some(sender);
             Ok(answer)
         };

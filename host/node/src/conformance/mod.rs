@@ -84,7 +84,13 @@ pub async fn run(lab: &Lab, selection: &Selection, mut told: impl FnMut(&CaseRes
 async fn try_case(lab: &Lab, case: &Case) -> CaseResult {
     let missing: Vec<&str> = case.needs.iter().filter(|need| !lab.has(**need)).map(|need| need.flag()).collect();
     if !missing.is_empty() {
-        return CaseResult::of(case, State::Skipped, format!("needs {}", missing.join("; ")), Vec::new(), Duration::ZERO);
+        return CaseResult::of(
+            case,
+            State::Skipped,
+            format!("needs {}", missing.join("; ")),
+            Vec::new(),
+            Duration::ZERO,
+        );
     }
     lab.calm();
     let began = Instant::now();

@@ -60,7 +60,13 @@ pub struct CaseResult {
 }
 
 impl CaseResult {
-    pub(super) fn of(case: &Case, state: State, reason: String, complaints: Vec<Complaint>, took: Duration) -> CaseResult {
+    pub(super) fn of(
+        case: &Case,
+        state: State,
+        reason: String,
+        complaints: Vec<Complaint>,
+        took: Duration,
+    ) -> CaseResult {
         CaseResult {
             name: case.name.to_string(),
             clause: case.clause,
@@ -170,11 +176,8 @@ impl Report {
         self.failed().for_each(|case| evidence(&mut text, case));
         self.table(&mut text);
         for (level, count) in &self.totals {
-            let _ = writeln!(
-                text,
-                "{level}: {} passed, {} failed, {} skipped",
-                count.passed, count.failed, count.skipped
-            );
+            let _ =
+                writeln!(text, "{level}: {} passed, {} failed, {} skipped", count.passed, count.failed, count.skipped);
         }
         let verdict = if self.conforms() { "no mandatory case failed" } else { "a mandatory case failed" };
         let _ = writeln!(text, "{verdict}");
@@ -191,7 +194,8 @@ impl Report {
         for (clause, counts) in clauses.values() {
             let cell = |level| counts.get(&level).map_or_else(|| "-".to_owned(), shown);
             let (mandatory, recommended) = (cell(Level::Mandatory), cell(Level::Recommended));
-            let _ = writeln!(text, "{:8} {mandatory:24} {recommended:24} {}", format!("§{clause}"), cell(Level::Extension));
+            let _ =
+                writeln!(text, "{:8} {mandatory:24} {recommended:24} {}", format!("§{clause}"), cell(Level::Extension));
         }
     }
 
@@ -200,7 +204,8 @@ impl Report {
     pub fn junit(&self) -> String {
         let mut suites: BTreeMap<Vec<u32>, Vec<&CaseResult>> = BTreeMap::new();
         self.cases.iter().for_each(|case| suites.entry(order(case.clause)).or_default().push(case));
-        let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"T/CIIA 003—2019\">\n");
+        let mut xml =
+            String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"T/CIIA 003—2019\">\n");
         for cases in suites.values() {
             let many = |state| cases.iter().filter(|case| case.state == state).count();
             let clause = cases.first().map_or("", |case| case.clause);
@@ -269,12 +274,8 @@ fn junit_case(xml: &mut String, case: &CaseResult) {
         State::Failed => {
             let mut words = String::new();
             evidence(&mut words, case);
-            let _ = writeln!(
-                xml,
-                "><failure message=\"{}\">{}</failure></testcase>",
-                escaped(&case.rule),
-                escaped(&words)
-            );
+            let _ =
+                writeln!(xml, "><failure message=\"{}\">{}</failure></testcase>", escaped(&case.rule), escaped(&words));
         }
     }
 }

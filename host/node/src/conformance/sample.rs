@@ -85,15 +85,9 @@ const NOTICE: &[Field] = &[
     ("operUser.userID", Id),
     ("operUser.name", Line),
 ];
-const ASKING: &[Field] =
-    &[("userID", Id), ("userInfo", Object), ("userInfo.userID", Id), ("userInfo.name", Line)];
-const ANSWERING: &[Field] = &[
-    ("userID", Id),
-    ("isAgree", Number),
-    ("userInfo", Object),
-    ("userInfo.userID", Id),
-    ("userInfo.name", Line),
-];
+const ASKING: &[Field] = &[("userID", Id), ("userInfo", Object), ("userInfo.userID", Id), ("userInfo.name", Line)];
+const ANSWERING: &[Field] =
+    &[("userID", Id), ("isAgree", Number), ("userInfo", Object), ("userInfo.userID", Id), ("userInfo.name", Line)];
 
 /// A request that the target would carry out or refuse for its state alone. None for a call that the kit does not know: the tests of
 /// the kit demand one for every call of chapter 7, so that a new call cannot be forgotten.

@@ -102,7 +102,9 @@ pub(super) fn roots(pem: &str) -> Result<Arc<RootCertStore>, SetupError> {
 }
 
 /// Asks callers for a certificate of the roots; lets them in without, so that a case can say so.
-pub(super) fn callers(roots: Arc<RootCertStore>) -> Result<Arc<dyn rustls::server::danger::ClientCertVerifier>, SetupError> {
+pub(super) fn callers(
+    roots: Arc<RootCertStore>,
+) -> Result<Arc<dyn rustls::server::danger::ClientCertVerifier>, SetupError> {
     let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider()).allow_unauthenticated().build();
     verifier.map_err(|error| SetupError::Tls(error.to_string()))
 }

@@ -134,7 +134,11 @@ async fn strict(t: &Trial<'_>) -> Outcome {
     let got = names(heard.at("/messageInfo"));
     t.check(got == expected, expected, got);
     t.check(names(&heard.json) == "messageInfo", "messageInfo alone", names(&heard.json));
-    t.check(names(heard.at("/messageInfo/content")) == "message", "message alone", names(heard.at("/messageInfo/content")));
+    t.check(
+        names(heard.at("/messageInfo/content")) == "message",
+        "message alone",
+        names(heard.at("/messageInfo/content")),
+    );
     for (field, value) in [("messageType", "text"), ("version", "V1"), ("chatScene", "user")] {
         let got = heard.text(&format!("/messageInfo/{field}"));
         t.check(got == value, format!("{field} {value:?}, in these letters"), format!("{got:?}"));
@@ -162,7 +166,8 @@ async fn every_script(t: &Trial<'_>) -> Outcome {
 async fn order(t: &Trial<'_>) -> Outcome {
     let stage = t.lab.stage()?;
     let (mark, to) = (stage.mark(), t.lab.own_user_id("walter"));
-    let stumbles = [Turn::Status(503, r#"{"code":1302,"msg":"later"}"#.to_owned()), Turn::Code(0), Turn::Fault(Fault::Cut)];
+    let stumbles =
+        [Turn::Status(503, r#"{"code":1302,"msg":"later"}"#.to_owned()), Turn::Code(0), Turn::Fault(Fault::Cut)];
     stage.turns(&MESSAGE_SEND, stumbles);
     let mut letters = Vec::new();
     for number in 0..5 {

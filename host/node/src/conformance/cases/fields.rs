@@ -31,7 +31,10 @@ fn refused(spec: &CallSpec) -> Case {
         r: &[1],
         level: level(spec, Level::Mandatory),
         needs: needs(spec),
-        rule: Cow::Owned(format!("{} without a mandatory field, or with one that is empty or of another type, is refused", spec.path)),
+        rule: Cow::Owned(format!(
+            "{} without a mandatory field, or with one that is empty or of another type, is refused",
+            spec.path
+        )),
         why: "§7.1.2 marks what is mandatory (Y) and of which type; who takes a request without it acts on what nobody said",
         run: |t| Box::pin(each_is_refused(t)),
     }
@@ -84,10 +87,9 @@ fn odd((_, kind): Field) -> Vec<(&'static str, i64, Option<Value>)> {
             ("a control character", 1003, Some(json!("a\u{7}b"))),
         ],
         Kind::Prose => vec![("a control character", 1003, Some(json!("a\u{7}b")))],
-        Kind::Number => vec![
-            ("more than 32 bits", 1003, Some(json!(5_000_000_000_i64))),
-            ("a fraction", 1003, Some(json!("1.5"))),
-        ],
+        Kind::Number => {
+            vec![("more than 32 bits", 1003, Some(json!(5_000_000_000_i64))), ("a fraction", 1003, Some(json!("1.5")))]
+        }
         Kind::Object | Kind::List => Vec::new(),
     }
 }
@@ -153,7 +155,11 @@ fn spec_and_line(t: &Trial<'_>) -> Result<(&'static CallSpec, Way), Stop> {
 
 async fn each_is_refused(t: &Trial<'_>) -> Outcome {
     probe(t, wrongs, |t, probe| {
-        t.check(probe.answer.is_refusal(), format!("{}: refused, with a code other than 0", probe.what), said(&probe.answer));
+        t.check(
+            probe.answer.is_refusal(),
+            format!("{}: refused, with a code other than 0", probe.what),
+            said(&probe.answer),
+        );
     })
     .await
 }

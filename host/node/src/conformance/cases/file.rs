@@ -265,7 +265,11 @@ async fn out_message(t: &Trial<'_>) -> Outcome {
         let at = |field: &str| heard.at(&format!("/messageInfo/content/{field}")).clone();
         let kind = heard.text("/messageInfo/messageType");
         t.check(kind.eq_ignore_ascii_case(piece.kind), format!("messageType {}", piece.kind), kind);
-        t.check(number(&at("size")) == Some(piece.bytes.len() as u64), format!("size {}", piece.bytes.len()), at("size").to_string());
+        t.check(
+            number(&at("size")) == Some(piece.bytes.len() as u64),
+            format!("size {}", piece.bytes.len()),
+            at("size").to_string(),
+        );
         t.check(at("name") == piece.name, format!("name {:?}", piece.name), at("name").to_string());
         let md5 = heard.text("/messageInfo/content/md5").to_ascii_lowercase();
         t.check(md5 == piece.md5, format!("md5 {}", piece.md5), md5);
@@ -309,10 +313,16 @@ async fn out_range(t: &Trial<'_>) -> Outcome {
     t.check(answer.header("accept-ranges") == "bytes", "Accept-Ranges: bytes", answer.header("accept-ranges"));
     t.check(!answer.header("etag").is_empty(), "an ETag", "none");
     let last = PNG.bytes.len() - 1;
-    for (range, expected) in [("bytes=10-", &PNG.bytes[10..]), ("bytes=3-7", &PNG.bytes[3..8]), ("bytes=0-0", &PNG.bytes[..1])] {
+    for (range, expected) in
+        [("bytes=10-", &PNG.bytes[10..]), ("bytes=3-7", &PNG.bytes[3..8]), ("bytes=0-0", &PNG.bytes[..1])]
+    {
         let answer = t.call(&ask.clone().header(header::RANGE, range)).await?;
         t.check(answer.status == 206, format!("{range}: HTTP 206"), said(&answer));
-        t.check(answer.body == expected, format!("{range}: {} bytes from there", expected.len()), format!("{} bytes", answer.body.len()));
+        t.check(
+            answer.body == expected,
+            format!("{range}: {} bytes from there", expected.len()),
+            format!("{} bytes", answer.body.len()),
+        );
         let shown = answer.header("content-range");
         t.check(shown.ends_with(&format!("/{}", last + 1)), "Content-Range with the whole length", shown);
     }

@@ -211,7 +211,8 @@ async fn bad_utf_8(t: &Trial<'_>) -> Outcome {
 async fn bad_json(t: &Trial<'_>) -> Outcome {
     let good = plain(t).to_string();
     let half = good[..good.len() / 2].to_owned();
-    for body in ["hello".to_owned(), half, String::new(), format!("{good}{good}"), "[1]".to_owned(), "null".to_owned()] {
+    for body in ["hello".to_owned(), half, String::new(), format!("{good}{good}"), "[1]".to_owned(), "null".to_owned()]
+    {
         let answer = t.call(&Ask::raw("/sns/chat/", "application/json;charset=utf-8", body)).await?;
         t.check(answer.is_refusal(), "a refusal", said(&answer));
     }
@@ -254,9 +255,10 @@ async fn no_media_type(t: &Trial<'_>) -> Outcome {
 async fn unknown_path(t: &Trial<'_>) -> Outcome {
     let body = json!({});
     let wrong_method = Ask { method: Method::GET, ..chat(&body) };
-    for (what, status, ask) in
-        [("a path that there is not", 404, Ask::post("/sns/no/such/call", &body)), ("GET /sns/chat/", 405, wrong_method)]
-    {
+    for (what, status, ask) in [
+        ("a path that there is not", 404, Ask::post("/sns/no/such/call", &body)),
+        ("GET /sns/chat/", 405, wrong_method),
+    ] {
         let answer = t.call(&ask).await?;
         let met = answer.status == status && answer.code().is_some_and(|code| code != 0);
         t.check(met, format!("{what}: HTTP {status} and a code other than 0"), said(&answer));

@@ -178,7 +178,8 @@ fn reply(group: &str, who: &str, result: i64) -> Ask {
 async fn notice(t: &Trial<'_>, mark: usize, group: &str, oper: i64) -> Result<Heard, Stop> {
     let fits = |heard: &Heard| heard.text("/groupInfo/groupID") == group && heard.at("/operType") == oper;
     let heard = t.lab.stage()?.wait(mark, &GROUP_NOTICE, t.lab.patience, fits).await;
-    let heard = heard.ok_or_else(|| t.fail(format!("POST /sns/notify/grpnotify, operType {oper}"), "it did not come"))?;
+    let heard =
+        heard.ok_or_else(|| t.fail(format!("POST /sns/notify/grpnotify, operType {oper}"), "it did not come"))?;
     t.about(&heard);
     t.check(!heard.text("/operUser/userID").is_empty(), "operUser", heard.at("/operUser").to_string());
     Ok(heard)
@@ -246,7 +247,11 @@ async fn joined(t: &Trial<'_>) -> Outcome {
     let mark = t.lab.stage()?.mark();
     let joined = join(t, &group).await?;
     let heard = notice(t, mark, &group, 1).await?;
-    t.check(heard.at("/users").to_string().contains(&joined.id), format!("{} among users", joined.id), heard.at("/users").to_string());
+    t.check(
+        heard.at("/users").to_string().contains(&joined.id),
+        format!("{} among users", joined.id),
+        heard.at("/users").to_string(),
+    );
     let kind = user_type(t, &group, &joined.id).await?;
     t.check(kind == Some(1), "a member, userType 1", format!("{kind:?}"));
     // The same answer again, for the first may have been lost.
@@ -279,7 +284,11 @@ async fn info(t: &Trial<'_>) -> Outcome {
     for field in ["groupName", "createUser", "createTime"] {
         t.check(!text(info, field).is_empty(), format!("{field}, a string that is not empty"), info.to_string());
     }
-    t.check(info["groupMemberNum"].as_i64().is_some_and(|many| many >= 2), "groupMemberNum of at least 2", info.to_string());
+    t.check(
+        info["groupMemberNum"].as_i64().is_some_and(|many| many >= 2),
+        "groupMemberNum of at least 2",
+        info.to_string(),
+    );
     for field in ["isAllow", "isVisible"] {
         let value = &answer.field("grpset")[field];
         t.check(matches!(value.as_i64(), Some(1 | 2)), format!("grpset.{field}, 1 or 2"), value.to_string());
@@ -417,7 +426,11 @@ async fn page(t: &Trial<'_>, group: &str, cursor: &str, size: i64) -> Result<(Ve
     let query = json!({"groupID": group, "messageID": cursor, "size": size});
     let answer = t.accepted(&Ask::of(&GROUP_HISTORY, "", &query)).await?;
     for field in ["maxMessageID", "minMessageID"] {
-        t.check(!answer.field(field).as_str().unwrap_or_default().is_empty(), format!("{field}, a string"), said(&answer));
+        t.check(
+            !answer.field(field).as_str().unwrap_or_default().is_empty(),
+            format!("{field}, a string"),
+            said(&answer),
+        );
     }
     let messages = answer.field("messages").as_array().cloned().unwrap_or_default();
     let ids = messages.iter().map(|message| text(message, "messageID")).collect();

@@ -231,7 +231,11 @@ async fn message_out(t: &Trial<'_>) -> Outcome {
     let heard = heard.ok_or_else(|| t.fail("the message at the group's own server", "it did not come"))?;
     t.about(&heard);
     t.check(heard.text("/messageInfo/recvID") == own.id, "recvID: the groupID", heard.text("/messageInfo/recvID"));
-    t.check(heard.text("/messageInfo/chatScene").eq_ignore_ascii_case("group"), "chatScene group", heard.json.to_string());
+    t.check(
+        heard.text("/messageInfo/chatScene").eq_ignore_ascii_case("group"),
+        "chatScene group",
+        heard.json.to_string(),
+    );
     t.check(heard.text("/messageInfo/sendID") == t.lab.user(), "sendID: the writer", heard.json.to_string());
     Ok(())
 }
@@ -239,9 +243,14 @@ async fn message_out(t: &Trial<'_>) -> Outcome {
 async fn notices(t: &Trial<'_>) -> Outcome {
     let own = mirrored(t).await?;
     let wanda = t.lab.own_user("wanda");
-    for (oper, users) in
-        [(1, vec![&wanda]), (4, vec![&wanda]), (5, vec![&wanda]), (6, vec![&wanda]), (7, Vec::new()), (2, vec![&own.owner])]
-    {
+    for (oper, users) in [
+        (1, vec![&wanda]),
+        (4, vec![&wanda]),
+        (5, vec![&wanda]),
+        (6, vec![&wanda]),
+        (7, Vec::new()),
+        (2, vec![&own.owner]),
+    ] {
         for _ in 0..2 {
             let answer = t.call(&notice(&own, oper, &users)).await?;
             t.check(answer.is_success(), format!("operType {oper}: code 0"), said(&answer));

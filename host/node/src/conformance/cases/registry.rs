@@ -150,15 +150,8 @@ fn infos(answer: &Answer) -> Vec<Value> {
     answer.field("serverInfos").as_array().cloned().unwrap_or_default()
 }
 
-const MANDATORY: [&str; 7] = [
-    "serverId",
-    "serverName",
-    "serverAddress",
-    "serverStatus",
-    "contactName",
-    "contactEmail",
-    "contactMobile",
-];
+const MANDATORY: [&str; 7] =
+    ["serverId", "serverName", "serverAddress", "serverStatus", "contactName", "contactEmail", "contactMobile"];
 
 async fn nodes_all(t: &Trial<'_>) -> Outcome {
     let answer = succeeds(t, &nodes(t, &[])).await?;
@@ -285,8 +278,9 @@ async fn crl(t: &Trial<'_>) -> Outcome {
 async fn user_search(t: &Trial<'_>) -> Outcome {
     let name = super::user::name_of(t, t.lab.user()).await?;
     let answer = succeeds(t, &Ask::of(&USER_SEARCH, "", &json!({"query": name, "page": 0}))).await?;
-    let found = answer.field("userInfos").as_array().is_some_and(|infos| {
-        infos.iter().any(|info| text(info, "userID") == t.lab.user())
-    });
+    let found = answer
+        .field("userInfos")
+        .as_array()
+        .is_some_and(|infos| infos.iter().any(|info| text(info, "userID") == t.lab.user()));
     t.demand(found, format!("{} among userInfos", t.lab.user()), &said(&answer))
 }

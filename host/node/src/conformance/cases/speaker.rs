@@ -54,10 +54,13 @@ fn with_code(spec: &CallSpec) -> Case {
 /// Names of others: the target's own users, those of a second server, and the target itself.
 fn others(t: &Trial<'_>, spec: &CallSpec) -> Vec<(&'static str, String)> {
     if spec.to == Receiver::Platform {
-        return vec![("the target", t.lab.target_id().to_owned()), ("a server that there is not", t.lab.fresh("nobody"))]
-            .into_iter()
-            .filter(|(_, id)| !id.is_empty())
-            .collect();
+        return vec![
+            ("the target", t.lab.target_id().to_owned()),
+            ("a server that there is not", t.lab.fresh("nobody")),
+        ]
+        .into_iter()
+        .filter(|(_, id)| !id.is_empty())
+        .collect();
     }
     let mut others =
         vec![("the target's own user", t.lab.other().to_owned()), ("the user that is called", t.lab.user().to_owned())];

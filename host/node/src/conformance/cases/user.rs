@@ -285,7 +285,11 @@ async fn answered(t: &Trial<'_>, own: &Value, agree: bool) -> Result<Heard, Stop
     let heard = stage.wait(mark, &USER_ANSWER, t.lab.patience, |heard| heard.text("/userID") == id).await;
     let heard = heard.ok_or_else(|| t.fail("POST /sns/rsp/users", "it did not come"))?;
     t.about(&heard);
-    t.check(heard.text("/userInfo/userID") == t.lab.user(), "userInfo of who answers", heard.at("/userInfo").to_string());
+    t.check(
+        heard.text("/userInfo/userID") == t.lab.user(),
+        "userInfo of who answers",
+        heard.at("/userInfo").to_string(),
+    );
     t.check(!heard.text("/userInfo/name").is_empty(), "its name", heard.at("/userInfo").to_string());
     Ok(heard)
 }

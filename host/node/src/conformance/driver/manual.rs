@@ -17,8 +17,11 @@ pub(super) async fn act(sheet: &Sheet) -> Result<String, ActError> {
 fn ask(words: &str) -> Result<String, ActError> {
     let fail = |error: std::io::Error| ActError(error.to_string());
     let mut terminal = std::io::stderr().lock();
-    writeln!(terminal, "  please: {words}\n  then press Enter, after the answer if one is asked for; `cannot` skips the case")
-        .map_err(fail)?;
+    writeln!(
+        terminal,
+        "  please: {words}\n  then press Enter, after the answer if one is asked for; `cannot` skips the case"
+    )
+    .map_err(fail)?;
     let mut line = String::new();
     if std::io::stdin().lock().read_line(&mut line).map_err(fail)? == 0 {
         return Err(ActError("standard input has ended".to_owned()));

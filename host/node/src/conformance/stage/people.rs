@@ -55,7 +55,9 @@ impl People {
             () if is(&call::USER_DETAILS) => Some(self.details(heard.param("userID"))),
             () if is(&call::USER_IS_FRIEND) => Some(json!({"isFriend": 2})),
             () if is(&call::GROUP_SEARCH) => Some(json!({})),
-            () if is(&call::GROUP_INFO) => self.of_group(heard, |group| json!({"groupInfo": group.info, "grpset": group.grpset})),
+            () if is(&call::GROUP_INFO) => {
+                self.of_group(heard, |group| json!({"groupInfo": group.info, "grpset": group.grpset}))
+            }
             () if is(&call::GROUP_MEMBERS) => self.of_group(heard, Group::member_list),
             () if is(&call::GROUP_HISTORY) => self.of_group(heard, |group| group.history(heard)),
             () => Some(json!({})),

@@ -1,0 +1,87 @@
+//! The conformance kit against our own server: every case that it has, in one run (chapters 5 to 7).
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime};
+
+use isthmus_node::conformance::{self, CaseResult, Driver, IsthmusUsers, Lab, Pair, Report, Selection, Setup, State};
+use isthmus_tests::world::free_port;
+use isthmus_tests::{World, pki};
+
+/// Cases whose calls this server does not carry out yet. To shrink to nothing.
+const NOT_YET: &[&str] = &[];
+
+fn listen() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], free_port()))
+}
+
+fn pair(credentials: &(String, String)) -> Pair {
+    Pair::from_pem("a test's", &credentials.1, &credentials.0).unwrap()
+}
+
+async fn lab(world: &World) -> Lab {
+    let north = world.north();
+    let (alice, bob) = (north.user("alice").await.id, north.user("bob").await.id);
+    let listen = listen();
+    let own = world.enroll_pem("kit", &format!("https://{listen}")).await;
+    let second = world.enroll_pem("second", &format!("https://127.0.0.1:{}", free_port())).await;
+    let users = [("alice", &alice), ("bob", &bob)];
+    let users = users.map(|(local, id)| (id.clone(), isthmus_tests::client::password_of(local)));
+    let driver = IsthmusUsers::log_in(&north.running().client, &north.running().ca, &users).await.unwrap();
+    let setup = Setup {
+        target: Some(north.running().interconnect.clone()),
+        users: Some((alice, bob)),
+        group: None,
+        ca: std::fs::read_to_string(world.platform().ca_pem()).unwrap(),
+        own: pair(&own),
+        own_id: None,
+        second: Some(pair(&second)),
+        expired: Some(pair(&pki::issued_pem(
+            &world.ca(),
+            "kit",
+            SystemTime::now() - Duration::from_secs(3 * 86_400),
+            2,
+        ))),
+        unregistered: Some(pair(&pki::issued_pem(&world.ca(), "ghost", SystemTime::now(), 30))),
+        platform: Some(world.platform().api_url()),
+        may_apply: true,
+        listen: Some(listen),
+        driver: Some(Driver::Isthmus(driver)),
+        patience: Duration::from_secs(20),
+    };
+    Lab::open(setup).await.unwrap()
+}
+
+fn failures(report: &Report) -> Vec<&CaseResult> {
+    let as_known = |case: &&CaseResult| NOT_YET.contains(&case.name.as_str()) == (case.state == State::Passed);
+    report.cases.iter().filter(as_known).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_case_of_the_kit_holds_for_our_own_server_and_platform() {
+    let world = World::one().await;
+    let lab = lab(&world).await;
+    let only = std::env::var("ISTHMUS_CASES").unwrap_or_default();
+    let only: Vec<String> = only.split(',').filter(|part| !part.is_empty()).map(str::to_owned).collect();
+    let report = conformance::run(&lab, &Selection { only, levels: Vec::new() }, |result| {
+        if std::env::var_os("ISTHMUS_CASES").is_some() {
+            println!("{} ({} ms)", result.line(), result.millis);
+        }
+    })
+    .await;
+    let wrong = failures(&report);
+    for case in &wrong {
+        println!("{}: {}", case.line(), if case.state == State::Passed { "passes: take it off the list" } else { "" });
+    }
+    assert!(wrong.is_empty(), "{} cases\n{}", wrong.len(), report.text());
+    drop(lab);
+    world.finish().await;
+}
+
+#[test]
+fn the_list_of_what_is_not_there_yet_names_cases_that_there_are() {
+    let all: BTreeSet<String> = conformance::all().iter().map(|case| case.name.to_string()).collect();
+    for name in NOT_YET {
+        assert!(all.contains(*name), "{name}");
+    }
+}
