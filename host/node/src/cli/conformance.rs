@@ -206,9 +206,8 @@ pub(super) fn run(args: &ConformanceArgs, json: bool) -> Result<(), CliError> {
 fn enroll(args: &EnrollArgs) -> Result<(), CliError> {
     let ca = file(&args.ca)?;
     let applicant = Applicant { id: args.id.clone(), address: args.address.clone(), owner: args.owner.clone() };
-    let enrolled = block_on_many(async {
-        Ok(conformance::enroll(&args.platform, &ca, &args.identity, &applicant, |words| say(words)).await?)
-    })?;
+    let enrolled =
+        block_on_many(async { Ok(conformance::enroll(&args.platform, &ca, &args.identity, &applicant, say).await?) })?;
     say(&format!("certificate: {}", enrolled.certificate.display()));
     Ok(())
 }

@@ -96,8 +96,7 @@ impl CaseResult {
 }
 
 /// `§7.4.2, R12`.
-#[must_use]
-pub fn source(clause: &str, r: &[u8]) -> String {
+pub(super) fn source(clause: &str, r: &[u8]) -> String {
     r.iter().fold(format!("§{clause}"), |text, number| format!("{text}, R{number}"))
 }
 

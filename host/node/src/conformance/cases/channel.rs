@@ -241,6 +241,10 @@ async fn shows_certificate(t: &Trial<'_>) -> Outcome {
     let heard = heard.ok_or_else(|| t.fail(format!("a message to {to}"), "none came"))?;
     t.about(&heard);
     t.check(heard.certified, "a certificate of the platform", "none");
+    // Where it names a server as R13 says, it is the home of the user who writes.
+    let server = heard.server.clone().unwrap_or_default();
+    let agrees = server.is_empty() || t.lab.target_id().is_empty() || server.eq_ignore_ascii_case(t.lab.target_id());
+    t.check(agrees, format!("the certificate of {}", t.lab.target_id()), server);
     Ok(())
 }
 

@@ -62,6 +62,10 @@ cases! {
         "an answer whose code is \"0\" is taken as success, and the message not sent again",
         "the annex shows code in quotes, so peers will write it so"
         => code_as_string;
+    "message.out.repeal" "7.3.1" [7], Recommended, [Users, Acts, Listener],
+        "when the user takes a message back, the peer is told by a repeal whose content names the messageID",
+        "§7.3.1 has the type and no content for it; this is R7's"
+        => repeal;
 }
 
 /// A text of the user's to a new user of ours.
@@ -280,4 +284,20 @@ async fn code_as_string(t: &Trial<'_>) -> Outcome {
     quiet_after(t, mark, &letter).await?;
     let many = times(t, mark, &letter)?;
     t.demand(many == 1, "one call", &format!("{many} calls"))
+}
+
+async fn repeal(t: &Trial<'_>) -> Outcome {
+    let stage = t.lab.stage()?;
+    let (mark, to) = (stage.mark(), t.lab.own_user_id("walter"));
+    let letter = write(t, &to, &t.lab.fresh("a slip")).await?;
+    let message = arrives(t, mark, &letter).await?;
+    t.act(&Act::Recall { from: t.lab.user(), to: &to, text: &letter.text }).await?;
+    let fits = |heard: &Heard| {
+        heard.text("/messageInfo/messageType").eq_ignore_ascii_case("repeal") && heard.text("/messageInfo/recvID") == to
+    };
+    let heard = stage.wait(mark, &MESSAGE_SEND, t.lab.patience, fits).await;
+    let heard = heard.ok_or_else(|| t.fail("a repeal", "none came"))?;
+    t.about(&heard);
+    let (named, wanted) = (heard.text("/messageInfo/content/messageID"), message.text("/messageInfo/messageID"));
+    t.demand(named == wanted, format!("content.messageID {wanted:?}"), named)
 }

@@ -19,17 +19,12 @@ fn needs(spec: &CallSpec) -> &'static [Need] {
     if spec.to == Receiver::Platform { &[Need::Platform] } else { &[Need::Users] }
 }
 
-fn level(spec: &CallSpec, of_the_standard: Level) -> Level {
-    // Of the paths under managernode only the query is the standard's own (R15).
-    if spec.to == Receiver::Platform && spec.name != "address.query" { Level::Extension } else { of_the_standard }
-}
-
 fn refused(spec: &CallSpec) -> Case {
     Case {
         name: Cow::Owned(format!("fields.{}", spec.name)),
         clause: spec.clause,
         r: &[1],
-        level: level(spec, Level::Mandatory),
+        level: super::level(spec, Level::Mandatory),
         needs: needs(spec),
         rule: Cow::Owned(format!(
             "{} without a mandatory field, or with one that is empty or of another type, is refused",
@@ -45,7 +40,7 @@ fn with_codes(spec: &CallSpec) -> Case {
         name: Cow::Owned(format!("field-codes.{}", spec.name)),
         clause: spec.clause,
         r: &[4, 5, 11],
-        level: level(spec, Level::Recommended),
+        level: super::level(spec, Level::Recommended),
         needs: needs(spec),
         rule: Cow::Owned(format!(
             "{} says HTTP 200, code 1002 for a missing or empty field, 1003 for a wrong, too long or unprintable one, and names it",

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::message::to_user;
 use crate::conformance::case::{Outcome, Stop, Trial, cases, said};
 use crate::conformance::driver::Act;
+use crate::conformance::lab::text;
 use crate::conformance::line::{Answer, Ask};
 use crate::conformance::stage::{Fault, Heard, Shelf, Shows, Turn};
 
@@ -56,6 +57,14 @@ cases! {
         "Range is answered with 206 and the bytes asked for; Accept-Ranges and ETag are there",
         "a large file over a bad line never ends otherwise"
         => out_range;
+    "file.group.in" "7.4.4" [22], Mandatory, [Users, Listener, Acts],
+        "the target, being main, fetches a member's file from the member's own server, and its members get it",
+        "§7.4.4 d: all servers, main too, pull from the sender's"
+        => group_in;
+    "file.group.out" "7.4.4" [22], Mandatory, [Users, Listener, Acts],
+        "a file of the target's user in a group comes to the peer as a group message, and is fetched from the sender's server",
+        "§7.4.4 c and d"
+        => group_out;
     "file.out.unknown" "7.4.5" [4], Mandatory, [Users],
         "an unknown mediaID is refused in JSON with a code other than 0",
         "an empty file would be taken for the file"
@@ -132,16 +141,28 @@ struct Parcel {
     mark: usize,
 }
 
-/// Puts a file on the shelf and sends the message about it.
+/// Puts a file on the shelf and sends the message about it to the target's user.
 async fn offer(t: &Trial<'_>, piece: &Piece, bytes: Bytes, md5: &str, name: &str) -> Result<Parcel, Stop> {
+    let from = t.lab.own_user_id("walter");
+    let message = to_user(t, &from, "");
+    offer_by(t, piece, (bytes, md5, name), message).await
+}
+
+/// The same with a message whose content is to be filled in.
+async fn offer_by(
+    t: &Trial<'_>,
+    piece: &Piece,
+    (bytes, md5, name): (Bytes, &str, &str),
+    mut message: Value,
+) -> Result<Parcel, Stop> {
     let stage = t.lab.stage()?;
-    let (from, media, mark) = (t.lab.own_user_id("walter"), t.lab.fresh("media"), stage.mark());
+    let (media, mark) = (t.lab.fresh("media"), stage.mark());
+    let from = text(&message["messageInfo"], "sendID");
     let mut content = json!({"size": bytes.len(), "name": name, "mediaID": media, "md5": md5});
     if piece.kind == "voice" {
         content["duration"] = json!(1);
     }
     stage.people().files.insert(media.clone(), Shelf { bytes, media_type: piece.media_type });
-    let mut message = to_user(t, &from, "");
     message["messageInfo"]["messageType"] = json!(piece.kind);
     message["messageInfo"]["content"] = content;
     t.accepted(&Ask::post(MESSAGE_SEND.path, &message)).await?;
@@ -236,15 +257,20 @@ async fn wrong_format(t: &Trial<'_>) -> Outcome {
     withheld(t, &PNG, Bytes::from_static(TXT.bytes), TXT.md5).await
 }
 
-/// The user sends a file; what the peer hears of it.
+/// The user sends a file to one of ours; what the peer hears of it.
 async fn user_sends(t: &Trial<'_>, piece: &Piece) -> Result<Heard, Stop> {
-    let (stage, to) = (t.lab.stage()?, t.lab.own_user_id("walter"));
+    user_sends_to(t, piece, &t.lab.own_user_id("walter")).await
+}
+
+/// The same to anybody, or into a group.
+async fn user_sends_to(t: &Trial<'_>, piece: &Piece, to: &str) -> Result<Heard, Stop> {
+    let stage = t.lab.stage()?;
     let folder = std::env::temp_dir().join(t.lab.fresh("isthmus-conformance"));
     let file = folder.join(piece.name);
     let cannot = |error: std::io::Error| Stop::Skip(format!("{}: {error}", file.display()));
     std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(&file, piece.bytes)).map_err(cannot)?;
     let mark = stage.mark();
-    let done = t.act(&Act::SendFile { from: t.lab.user(), to: &to, kind: piece.kind, file: file.clone() }).await;
+    let done = t.act(&Act::SendFile { from: t.lab.user(), to, kind: piece.kind, file: file.clone() }).await;
     let heard = match done {
         Ok(_) => stage.wait(mark, &MESSAGE_SEND, t.lab.patience, |heard| heard.text("/messageInfo/recvID") == to).await,
         Err(stop) => return Err(stop),
@@ -339,5 +365,23 @@ async fn recipients_only(t: &Trial<'_>) -> Outcome {
     let answer = t.call_on(t.lab.second()?, &ask).await?;
     t.demand(answer.is_refusal(), "a refusal of the second server", &said(&answer))?;
     whole(t, &t.call(&ask).await?, &TXT);
+    Ok(())
+}
+
+async fn group_in(t: &Trial<'_>) -> Outcome {
+    let joined = super::group::shared(t).await?;
+    let name = format!("{}-{}", t.lab.fresh("f"), PNG.name);
+    let message = super::group::message(&joined, t, "");
+    let parcel = offer_by(t, &PNG, (Bytes::from_static(PNG.bytes), PNG.md5, &name), message).await?;
+    pull_of(t, &parcel).await?;
+    has_file(t, &parcel, &name).await
+}
+
+async fn group_out(t: &Trial<'_>) -> Outcome {
+    let joined = super::group::shared(t).await?;
+    let heard = user_sends_to(t, &PNG, &joined.group).await?;
+    let scene = heard.text("/messageInfo/chatScene");
+    t.check(scene.eq_ignore_ascii_case("group"), "chatScene group", scene);
+    whole(t, &t.call(&download(&heard)).await?, &PNG);
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Encoding (§7.1): paths, media type, JSON, queries, and how refusals look (R1–R5).
 
 use http::{Method, header};
-use isthmus_wire::call::{CALLS, GROUP_SEARCH, MESSAGE_SEND, Receiver, USER_DETAILS, USER_SEARCH};
+use isthmus_wire::call::{CALLS, CallSpec, GROUP_SEARCH, MESSAGE_SEND, Receiver, USER_DETAILS, USER_SEARCH};
 use serde_json::{Value, json};
 
 use super::message::to_user;
@@ -106,7 +106,8 @@ fn is_missing(answer: &Answer) -> bool {
 }
 
 async fn found(t: &Trial<'_>, form: impl Fn(&str) -> Vec<String>) -> Outcome {
-    for spec in CALLS.iter().filter(|spec| spec.to != Receiver::Platform) {
+    let of_servers = |spec: &&CallSpec| spec.to != Receiver::Platform && spec.path.starts_with("/sns/");
+    for spec in CALLS.iter().filter(of_servers) {
         let Some(sample) = sample::of(spec, t.lab) else { continue };
         let ask = Ask::of(spec, &sample.param, &sample.fields);
         for path in form(&ask.path) {

@@ -19,17 +19,12 @@ fn needs(spec: &CallSpec) -> &'static [Need] {
     if spec.to == Receiver::Platform { &[Need::Platform] } else { &[Need::Users] }
 }
 
-fn level(spec: &CallSpec, of_the_standard: Level) -> Level {
-    let ours = spec.to == Receiver::Platform && spec.name != "address.query";
-    if ours { Level::Extension } else { of_the_standard }
-}
-
 fn refused(spec: &CallSpec) -> Case {
     Case {
         name: Cow::Owned(format!("speaker.{}", spec.name)),
         clause: spec.clause,
         r: &[12],
-        level: level(spec, Level::Mandatory),
+        level: super::level(spec, Level::Mandatory),
         needs: needs(spec),
         rule: Cow::Owned(format!("{} in the name of a user or server that is not the caller's is refused", spec.path)),
         why: "§5.3 and §6.2 a want the caller's identity certain and traceable: a certificate is worth nothing if its holder may \
@@ -43,7 +38,7 @@ fn with_code(spec: &CallSpec) -> Case {
         name: Cow::Owned(format!("speaker-code.{}", spec.name)),
         clause: spec.clause,
         r: &[5, 12],
-        level: level(spec, Level::Recommended),
+        level: super::level(spec, Level::Recommended),
         needs: needs(spec),
         rule: Cow::Owned(format!("{} in a foreign name is refused with HTTP 200 and code 1104", spec.path)),
         why: "the code tells the caller that no repetition will help, and its operator that an identity is mixed up",

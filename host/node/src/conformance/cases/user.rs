@@ -102,6 +102,10 @@ cases! {
         "when the target's user ends a friendship the peer is told by POST /sns/del/users with userID and requesterID",
         "§7.6.5"
         => out_delete;
+    "user.out.search" "7.6.1" [17], Recommended, [Users, Acts, Listener, Platform],
+        "a user's search over all systems finds the peer's users: the peer is asked by GET /sns/find/users",
+        "§7.6.1: the search goes by way of the platform, over all servers"
+        => out_search;
     "user.strangers-write" "7.6.1" [18], Recommended, [Users],
         "a stranger's message is taken where no policy says otherwise",
         "the text makes friendship no condition of messages"
@@ -394,4 +398,19 @@ async fn out_delete(t: &Trial<'_>) -> Outcome {
 async fn strangers_write(t: &Trial<'_>) -> Outcome {
     let message = super::message::to_user(t, &t.lab.own_user_id("stranger"), "hello");
     t.accepted(&Ask::post("/sns/chat/", &message)).await.map(|_| ())
+}
+
+async fn out_search(t: &Trial<'_>) -> Outcome {
+    let stage = t.lab.stage()?;
+    let name = t.lab.fresh("Wanda");
+    let id = t.lab.own_user_id("wanda");
+    if let Some(info) = stage.people().users.get_mut(&id) {
+        info["name"] = json!(name);
+    }
+    let mark = stage.mark();
+    let found = t.act(&Act::Search { user: t.lab.user(), query: &name }).await?;
+    let heard = stage.wait(mark, &USER_SEARCH, t.lab.patience, |heard| heard.param("query").contains(&name)).await;
+    let heard = heard.ok_or_else(|| t.fail("GET /sns/find/users at the peer", "it did not come"))?;
+    t.about(&heard);
+    t.demand(found.contains(&id), format!("{id} among what the user finds"), &found)
 }

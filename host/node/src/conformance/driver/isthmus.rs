@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use http::Method;
 use serde_json::{Value, json};
 
 use super::{Act, ActError, yes_no};
@@ -65,9 +66,47 @@ impl IsthmusUsers {
         match act {
             Act::SendText { from, to, text } => self.write(from, to, "user", text).await,
             Act::SendGroup { from, group, text } => self.write(from, group, "group", text).await,
+            Act::Recall { from, to, text } => self.recall(from, to, text).await,
             Act::Sees { user, from, text } => self.sees(user, from, text).await,
-            _ => Err(ActError(format!("the driver for Isthmus does not know the step {}", act.sheet().name))),
+            Act::SeesRecall { user, from, text } => self.sees_recall(user, from, text).await,
+            Act::Befriend { from, to, remark } => {
+                self.post(from, "/client/v1/friends", &json!({"userID": to, "remark": remark})).await
+            }
+            Act::AnswerFriend { user, from, agree } => {
+                self.post(user, &friend(from, "/answer"), &json!({"agree": agree})).await
+            }
+            Act::Unfriend { from, to } => self.delete(from, &friend(to, "")).await,
+            Act::SeesRequest { user, from } => self.sees_request(user, from).await,
+            Act::Search { user, query } => self.search(user, query).await,
+            Act::SendFile { .. }
+            | Act::SeesFile { .. }
+            | Act::CreateGroup { .. }
+            | Act::Invite { .. }
+            | Act::AnswerInvite { .. }
+            | Act::DecideJoin { .. }
+            | Act::Remove { .. }
+            | Act::Leave { .. }
+            | Act::Dissolve { .. }
+            | Act::SetAdmin { .. }
+            | Act::Rename { .. }
+            | Act::Transfer { .. }
+            | Act::Settings { .. } => {
+                Err(ActError(format!("the driver for Isthmus does not know the step {}", act.sheet().name)))
+            }
         }
+    }
+
+    async fn post(&self, user: &str, path: &str, body: &Value) -> Result<String, ActError> {
+        self.of(user)?.post(path, body).await?;
+        Ok(String::new())
+    }
+
+    async fn delete(&self, user: &str, path: &str) -> Result<String, ActError> {
+        let (status, answer) = self.of(user)?.call(Method::DELETE, path, None).await?;
+        if status < 300 && answer["code"] == 0 {
+            return Ok(String::new());
+        }
+        Err(ActError(format!("DELETE {path}: {answer}")))
     }
 
     async fn write(&self, from: &str, to: &str, scene: &str, text: &str) -> Result<String, ActError> {
@@ -88,5 +127,55 @@ impl IsthmusUsers {
                 && event["message"]["content"]["message"] == text
         };
         Ok(yes_no(events.iter().filter(is).count() == 1))
+    }
+
+    async fn recall(&self, from: &str, to: &str, text: &str) -> Result<String, ActError> {
+        let events = self.inbox(from).await?;
+        let is = |event: &&Value| {
+            event["kind"] == "sent"
+                && event["message"]["recvID"] == to
+                && event["message"]["content"]["message"] == text
+        };
+        let sent = events.iter().find(is).ok_or_else(|| ActError(format!("{from} has not written {text:?}")))?;
+        let id = isthmus_wire::path::encode(sent["message"]["messageID"].as_str().unwrap_or_default());
+        self.post(from, &format!("/client/v1/messages/{id}/recall"), &json!({})).await
+    }
+
+    /// The text is there no more, and something of the sender's is marked as taken back.
+    async fn sees_recall(&self, user: &str, from: &str, text: &str) -> Result<String, ActError> {
+        let events = self.inbox(user).await?;
+        let gone = !events.iter().any(|event| event["message"]["content"]["message"] == text);
+        let marked = events.iter().any(|event| event["kind"] == "recalled" && event["sendID"] == from);
+        Ok(yes_no(gone && marked))
+    }
+
+    async fn sees_request(&self, user: &str, from: &str) -> Result<String, ActError> {
+        let events = self.inbox(user).await?;
+        let is = |event: &Value| event["kind"] == "friend.request" && event.to_string().contains(from);
+        Ok(yes_no(events.iter().any(is)))
+    }
+
+    async fn search(&self, user: &str, wanted: &str) -> Result<String, ActError> {
+        let words = isthmus_wire::query::write(&[("query", wanted), ("scope", "all")]);
+        let answer = self.of(user)?.get(&format!("/client/v1/users/search?{words}")).await?;
+        let mut ids = Vec::new();
+        user_ids(&answer, &mut ids);
+        Ok(ids.join("\n"))
+    }
+}
+
+fn friend(user: &str, rest: &str) -> String {
+    format!("/client/v1/friends/{}{rest}", isthmus_wire::path::encode(user))
+}
+
+/// Every userID in an answer.
+fn user_ids(value: &Value, into: &mut Vec<String>) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| user_ids(item, into)),
+        Value::Object(members) => {
+            into.extend(members.get("userID").and_then(Value::as_str).map(ToOwned::to_owned));
+            members.values().for_each(|member| user_ids(member, into));
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }

@@ -129,7 +129,18 @@ impl Act<'_> {
             Act::Unfriend { from, to } => {
                 of("unfriend", &[("FROM", from), ("TO", to)], format!("{from} ends the friendship with {to}"))
             }
-            _ => self.group_sheet(),
+            Act::CreateGroup { .. }
+            | Act::Invite { .. }
+            | Act::AnswerInvite { .. }
+            | Act::DecideJoin { .. }
+            | Act::SendGroup { .. }
+            | Act::Remove { .. }
+            | Act::Leave { .. }
+            | Act::Dissolve { .. }
+            | Act::SetAdmin { .. }
+            | Act::Rename { .. }
+            | Act::Transfer { .. }
+            | Act::Settings { .. } => self.group_sheet(),
         }
     }
 

@@ -17,6 +17,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use isthmus_wire::call::{self, CallSpec};
+use isthmus_wire::json::Json;
 use rustls::server::NoServerSessionStorage;
 use rustls::{RootCertStore, ServerConfig};
 use serde_json::Value;
@@ -42,7 +43,6 @@ pub(super) struct Heard {
     pub(super) call: Option<&'static str>,
     /// Method, path and query as they came.
     pub(super) line: String,
-    pub(super) path: String,
     pub(super) query: Vec<(String, String)>,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
@@ -320,7 +320,6 @@ async fn hear(request: Request<Incoming>, caller: &Caller) -> Heard {
     Heard {
         call: found.map(|found| found.spec.name),
         line: format!("{} {}", head.method, head.uri.path_and_query().map_or("", |path| path.as_str())),
-        path: head.uri.path().to_owned(),
         query,
         headers: head.headers,
         json: serde_json::from_slice(&body).unwrap_or_default(),
@@ -332,9 +331,6 @@ async fn hear(request: Request<Incoming>, caller: &Caller) -> Heard {
 
 fn pairs(query: &str) -> Vec<(String, String)> {
     let members = isthmus_wire::query::parse(query).unwrap_or_default();
-    let text = |json: isthmus_wire::json::Json<'static>| match json {
-        isthmus_wire::json::Json::Text(text) => text.into_owned(),
-        other => format!("{other:?}"),
-    };
+    let text = |json: Json<'static>| if let Json::Text(text) = json { text.into_owned() } else { String::new() };
     members.into_iter().map(|(name, value)| (name.into_owned(), text(value))).collect()
 }
