@@ -17,6 +17,7 @@ mod user;
 use isthmus_wire::call::{CallSpec, Receiver};
 
 use super::case::{Case, Level};
+use super::line::Answer;
 
 pub(super) use registry::registration;
 
@@ -43,6 +44,11 @@ pub fn all() -> Vec<Case> {
 fn level(spec: &CallSpec, of_the_standard: Level) -> Level {
     let ours = spec.to == Receiver::Platform && spec.name != "address.query";
     if ours || !spec.path.starts_with("/sns/") { Level::Extension } else { of_the_standard }
+}
+
+/// Refused by a call that is there: that nobody answers is no refusal of what was said.
+fn refused_by_the_call(answer: &Answer) -> bool {
+    answer.is_refusal() && !matches!(answer.status, 404 | 405 | 501)
 }
 
 #[cfg(test)]

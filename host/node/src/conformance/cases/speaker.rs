@@ -116,7 +116,7 @@ async fn unheard(t: &Trial<'_>, spec: &CallSpec, speaker: &str, mark: &str) -> O
 }
 
 async fn is_refused(t: &Trial<'_>) -> Outcome {
-    tried(t, |what, answer| t.check(answer.is_refusal(), format!("{what}: refused"), said(answer))).await
+    tried(t, |what, answer| t.check(super::refused_by_the_call(answer), format!("{what}: refused"), said(answer))).await
 }
 
 async fn has_its_code(t: &Trial<'_>) -> Outcome {

@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
+use bytes::Bytes;
 use http::Method;
+use md5::{Digest, Md5};
 use serde_json::{Value, json};
 
 use super::{Act, ActError, yes_no};
-use crate::client::{Api, ClientError};
+use crate::client::{Api, ClientError, Upload};
 use crate::clock::random_bytes;
 
 /// The target's users, logged in.
@@ -20,6 +22,8 @@ impl From<ClientError> for ActError {
     }
 }
 
+/// Bytes of one step of an upload.
+const STEP: usize = 1 << 20;
 /// Events of one page.
 const PAGE: usize = 500;
 
@@ -75,23 +79,32 @@ impl IsthmusUsers {
             Act::AnswerFriend { user, from, agree } => {
                 self.post(user, &friend(from, "/answer"), &json!({"agree": agree})).await
             }
-            Act::Unfriend { from, to } => self.delete(from, &friend(to, "")).await,
+            Act::Unfriend { from, to } => self.change(Method::DELETE, from, &friend(to, ""), None).await,
             Act::SeesRequest { user, from } => self.sees_request(user, from).await,
             Act::Search { user, query } => self.search(user, query).await,
-            Act::SendFile { .. }
-            | Act::SeesFile { .. }
-            | Act::CreateGroup { .. }
-            | Act::Invite { .. }
-            | Act::AnswerInvite { .. }
-            | Act::DecideJoin { .. }
-            | Act::Remove { .. }
-            | Act::Leave { .. }
-            | Act::Dissolve { .. }
-            | Act::SetAdmin { .. }
-            | Act::Rename { .. }
-            | Act::Transfer { .. }
-            | Act::Settings { .. } => {
-                Err(ActError(format!("the driver for Isthmus does not know the step {}", act.sheet().name)))
+            Act::SendFile { from, to, kind, file } => self.send_file(from, to, kind, file).await,
+            Act::SeesFile { user, from, name } => self.sees_file(user, from, name).await,
+            Act::CreateGroup { owner, name } => self.create_group(owner, name).await,
+            Act::Invite { by, group, who } => self.group(by, group, "/invite", &json!({"users": [who]})).await,
+            Act::AnswerInvite { user, group, agree } => {
+                self.group(user, group, "/answer", &json!({"agree": agree})).await
+            }
+            Act::DecideJoin { by, group, who, agree } => {
+                self.group(by, group, "/decide", &json!({"userID": who, "agree": agree})).await
+            }
+            Act::Remove { by, group, who } => self.group(by, group, "/remove", &json!({"users": [who]})).await,
+            Act::Leave { user, group } => self.group(user, group, "/leave", &json!({})).await,
+            Act::Dissolve { by, group } => self.change(Method::DELETE, by, &group_path(group, ""), None).await,
+            Act::SetAdmin { by, group, who, admin } => {
+                self.group(by, group, "/admins", &json!({"users": [who], "admin": admin})).await
+            }
+            Act::Rename { by, group, name } => {
+                self.change(Method::PUT, by, &group_path(group, ""), Some(&json!({"groupName": name}))).await
+            }
+            Act::Transfer { by, group, to } => self.group(by, group, "/transfer", &json!({"userID": to})).await,
+            Act::Settings { by, group, allow, visible } => {
+                let body = json!({"isAllow": allow, "isVisible": visible});
+                self.change(Method::PUT, by, &group_path(group, ""), Some(&body)).await
             }
         }
     }
@@ -101,19 +114,72 @@ impl IsthmusUsers {
         Ok(String::new())
     }
 
-    async fn delete(&self, user: &str, path: &str) -> Result<String, ActError> {
-        let (status, answer) = self.of(user)?.call(Method::DELETE, path, None).await?;
+    async fn change(&self, how: Method, user: &str, path: &str, body: Option<&Value>) -> Result<String, ActError> {
+        let (status, answer) = self.of(user)?.call(how.clone(), path, body).await?;
         if status < 300 && answer["code"] == 0 {
             return Ok(String::new());
         }
-        Err(ActError(format!("DELETE {path}: {answer}")))
+        Err(ActError(format!("{how} {path}: {answer}")))
+    }
+
+    async fn group(&self, user: &str, group: &str, rest: &str, body: &Value) -> Result<String, ActError> {
+        self.post(user, &group_path(group, rest), body).await
+    }
+
+    async fn create_group(&self, owner: &str, name: &str) -> Result<String, ActError> {
+        let answer = self.of(owner)?.post("/client/v1/groups", &json!({"groupName": name})).await?;
+        let id = answer["groupInfo"]["groupID"].as_str();
+        id.map(ToOwned::to_owned).ok_or_else(|| ActError(format!("a group without a groupID: {answer}")))
+    }
+
+    async fn send_file(&self, from: &str, to: &str, kind: &str, file: &Path) -> Result<String, ActError> {
+        let bytes = std::fs::read(file).map_err(|error| ActError(format!("{}: {error}", file.display())))?;
+        let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let upload = Upload { kind, name: &name, size: bytes.len() as u64, md5: None };
+        let bytes = Bytes::from(bytes);
+        let part = |from: u64, step: usize| {
+            let from = usize::try_from(from).unwrap_or(usize::MAX).min(bytes.len());
+            bytes.slice(from..from.saturating_add(step).min(bytes.len()))
+        };
+        let media = self.of(from)?.upload(&upload, STEP, part).await?;
+        let id = hex::encode(random_bytes::<16>());
+        let mut body = json!({"clientID": id, "recvID": to, "type": kind, "mediaID": media});
+        if kind == "voice" {
+            body["duration"] = json!(1);
+        }
+        body["scene"] = json!(self.scene(from, to).await?);
+        self.post(from, "/client/v1/messages", &body).await
+    }
+
+    /// Whether a receiver is a group of the user's.
+    async fn scene(&self, user: &str, to: &str) -> Result<&'static str, ActError> {
+        let (_, answer) = self.of(user)?.call(Method::GET, &group_path(to, ""), None).await?;
+        Ok(if answer["groupInfo"].is_object() { "group" } else { "user" })
+    }
+
+    /// A message that names the file, and the file itself as the message says that it is.
+    async fn sees_file(&self, user: &str, from: &str, name: &str) -> Result<String, ActError> {
+        let events = self.inbox(user).await?;
+        let is = |event: &&Value| {
+            event["kind"] == "message"
+                && event["message"]["sendID"] == from
+                && event["message"]["content"]["name"] == name
+        };
+        let Some(event) = events.iter().find(is) else { return Ok(yes_no(false)) };
+        let content = &event["message"]["content"];
+        let words = isthmus_wire::query::write(&[("from", from)]);
+        let media = isthmus_wire::path::encode(content["mediaID"].as_str().unwrap_or_default());
+        let path = format!("/client/v1/media/{media}?{words}");
+        let (status, bytes) = self.of(user)?.fetch(Method::GET, &path, None).await?;
+        let md5 = hex::encode(Md5::digest(&bytes));
+        Ok(yes_no(status == 200 && content["size"] == bytes.len() && content["md5"] == md5))
     }
 
     async fn write(&self, from: &str, to: &str, scene: &str, text: &str) -> Result<String, ActError> {
         let id = hex::encode(random_bytes::<16>());
         let mut body = json!({"clientID": id, "recvID": to, "text": text});
         if scene != "user" {
-            body["chatScene"] = json!(scene);
+            body["scene"] = json!(scene);
         }
         let answer = self.of(from)?.post("/client/v1/messages", &body).await?;
         Ok(answer["messageID"].as_str().unwrap_or_default().to_owned())
@@ -162,6 +228,10 @@ impl IsthmusUsers {
         user_ids(&answer, &mut ids);
         Ok(ids.join("\n"))
     }
+}
+
+fn group_path(group: &str, rest: &str) -> String {
+    format!("/client/v1/groups/{}{rest}", isthmus_wire::path::encode(group))
 }
 
 fn friend(user: &str, rest: &str) -> String {
