@@ -151,7 +151,7 @@ fn spec_and_line(t: &Trial<'_>) -> Result<(&'static CallSpec, Way), Stop> {
 async fn each_is_refused(t: &Trial<'_>) -> Outcome {
     probe(t, wrongs, |t, probe| {
         t.check(
-            probe.answer.is_refusal(),
+            super::refused_by_the_call(&probe.answer),
             format!("{}: refused, with a code other than 0", probe.what),
             said(&probe.answer),
         );
