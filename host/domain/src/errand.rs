@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::done::Done;
 use crate::error::Error;
 use crate::friend;
+use crate::group;
 use crate::outbox::Settlement;
 use crate::scene::{Scene, TimeId};
 
@@ -56,6 +57,7 @@ pub(crate) fn settled(
 ) -> Result<Done, Error> {
     match errand.call.as_str() {
         call if call.starts_with("friend.") => friend::settled(tx, scene, errand, settlement),
+        call if call.starts_with("group.") => group::settled(tx, scene, errand, settlement),
         _ => Ok(Done::default()),
     }
 }

@@ -110,7 +110,7 @@ fn take(tx: &mut Tx<'_>, id: &TimeId) -> Result<HeldRow, Error> {
 /// deregistered.
 pub fn release(
     tx: &mut Tx<'_>,
-    scene: &Scene<'_>,
+    scene: &mut Scene<'_>,
     id: &TimeId,
     expires_ms: u64,
     audit: Vec<u8>,

@@ -11,6 +11,7 @@ mod done;
 pub mod errand;
 mod error;
 pub mod friend;
+pub mod group;
 pub mod held;
 pub mod inbox;
 pub mod media;

@@ -12,6 +12,7 @@ use crate::account;
 use crate::dedup::{self, Digest};
 use crate::done::Done;
 use crate::error::Error;
+use crate::group::{self, member, post};
 use crate::held::{self, Hold, Way};
 use crate::inbox::{self, Delivery, Event, State};
 use crate::media::sight::{self, Viewer};
@@ -42,7 +43,9 @@ pub struct Submission {
     /// The client's own name for it, 1–128 bytes, unique per user: sent again, it is the same message. Names that rise
     /// with time (UUID version 7) cost least.
     pub client_msg_id: String,
-    /// The recipient.
+    /// One to one, or in a group.
+    pub chat_scene: ChatScene,
+    /// The recipient; in a group its groupID.
     pub recv_id: UserId,
     /// What is to be sent, as policy left it.
     pub content: Content,
@@ -71,8 +74,8 @@ pub struct Accepted {
     pub duplicate: bool,
     /// What to push to whom.
     pub deliveries: Vec<Delivery>,
-    /// The letter that waits for the recipient's server.
-    pub letter: Option<Waiting>,
+    /// The letters that wait for other servers: the recipient's, a group's main server or its members'.
+    pub letters: Vec<Waiting>,
 }
 
 /// Which way a message goes.
@@ -99,7 +102,7 @@ pub fn submitted(
         state,
         duplicate: true,
         deliveries: Vec::new(),
-        letter: None,
+        letters: Vec::new(),
     }))
 }
 
@@ -171,6 +174,9 @@ pub fn accept(tx: &mut Tx<'_>, scene: &mut Scene<'_>, mut s: Submission) -> Resu
     if !account::is_enabled(tx, &s.sender)? {
         return Err(Error::refused(Code::NoIdentity, "the user is disabled"));
     }
+    if s.chat_scene == ChatScene::Group {
+        return post::accept(tx, scene, s);
+    }
     let route = route(tx, scene.home, &s.recv_id)?;
     media::attach(tx, scene, &s.sender, &s.id, &mut s.content, s.media)?;
     let recv_id = if let Route::Here(user) = &route { user.clone() } else { s.recv_id };
@@ -203,7 +209,14 @@ pub fn accept(tx: &mut Tx<'_>, scene: &mut Scene<'_>, mut s: Submission) -> Resu
     let name = stored.client_msg_id.as_deref().unwrap_or_default();
     dedup::note_submitted(tx, &info.send_id, name, &s.digest, &stored.id, cursor);
     tx.audit(s.audit);
-    Ok(Accepted { message_id: info.message_id, cursor, state, duplicate: false, deliveries, letter })
+    Ok(Accepted {
+        message_id: info.message_id,
+        cursor,
+        state,
+        duplicate: false,
+        deliveries,
+        letters: letter.into_iter().collect(),
+    })
 }
 
 fn dispatch(
@@ -304,6 +317,9 @@ pub(crate) fn deliver(
     stored: &Arc<Stored>,
     info: &MessageInfo,
 ) -> Result<Done, Error> {
+    if info.chat_scene == ChatScene::Group {
+        return post::deliver(tx, scene, stored, info);
+    }
     let user = recipient(tx, scene.home, info)?;
     sight::show_message(tx, scene.home, info, &stored.id, &Viewer::User(&user))?;
     let delivery = inbox::append(tx, &user, scene.now_ms, Event::Message(Arc::clone(stored)))?;
@@ -312,6 +328,10 @@ pub(crate) fn deliver(
 
 /// The local users who are told if a message cannot be shown.
 pub(crate) fn local_recipients(tx: &Tx<'_>, own: &ServerId, info: &MessageInfo) -> Result<Vec<UserId>, Error> {
+    if let Some(group) = info.group() {
+        let group = group::find(tx, &group)?;
+        return Ok(group.map(|group| member::locals(tx, &group)).transpose()?.unwrap_or_default());
+    }
     match recipient(tx, own, info) {
         Ok(user) => Ok(vec![user]),
         Err(Error::Refused(_)) => Ok(Vec::new()),
@@ -335,7 +355,7 @@ fn recipient(tx: &Tx<'_>, own: &ServerId, info: &MessageInfo) -> Result<UserId, 
 /// Hands a message on that had been held, as if it had just come.
 pub(crate) fn resume(
     tx: &mut Tx<'_>,
-    scene: &Scene<'_>,
+    scene: &mut Scene<'_>,
     id: &TimeId,
     way: Way,
     expires_ms: u64,
@@ -345,6 +365,9 @@ pub(crate) fn resume(
         return Ok(Done::default());
     }
     let info = stored.info()?;
+    if info.chat_scene == ChatScene::Group {
+        return post::resume(tx, scene, &stored, &info, way, expires_ms);
+    }
     let mut deliveries = Vec::new();
     match way {
         Way::In => {

@@ -122,7 +122,7 @@ pub(crate) fn receive(
     Ok(done)
 }
 
-fn in_time(now_ms: u64, since_ms: u64, window_ms: u64, field: &str) -> Result<(), Error> {
+pub(crate) fn in_time(now_ms: u64, since_ms: u64, window_ms: u64, field: &str) -> Result<(), Error> {
     if now_ms.saturating_sub(since_ms) <= window_ms {
         return Ok(());
     }

@@ -61,3 +61,24 @@ pub const PULL_DUE: Table = Table::new(0x68, "pulls due", false);
 pub const PULL_WAITERS: Table = Table::new(0x69, "waiting for files", false);
 /// Single values of the process: its own enrolment, for one. Names are the caller's.
 pub const META: Table = Table::new(0x40, "meta", true);
+/// Group key → a group, ours or mirrored.
+pub const GROUPS: Table = Table::new(0x50, "groups", true);
+/// Group key, user key → a member.
+pub const MEMBERS: Table = Table::new(0x51, "group members", true);
+/// Group key, user key → a member that is a user of this server.
+pub const LOCALS: Table = Table::new(0x52, "local group members", true);
+/// Group key, serverId in lower case → how many members are at home there (nothing after the key: home unknown) and
+/// the message that was the newest when the first of them came.
+pub const PLACES: Table = Table::new(0x53, "group members' servers", false);
+/// User key, group key → a group of a local user.
+pub const OF_USER: Table = Table::new(0x54, "groups of users", true);
+/// Group key, number (u64) → a line of the group's log: its messages in main's order.
+pub const LOG: Table = Table::new(0x55, "group log", true);
+/// messageID, group key → the number of its line.
+pub const LINES: Table = Table::new(0x56, "group lines", false);
+/// Group key, user key → an invitation that the main server waits for an answer to.
+pub const INVITED: Table = Table::new(0x57, "invited", true);
+/// Group key, user key → somebody who asks to be let in.
+pub const APPLIED: Table = Table::new(0x58, "applied", true);
+/// User key, group key → a local user's open invitation or application.
+pub const PENDING_GROUPS: Table = Table::new(0x59, "open invitations", true);

@@ -323,16 +323,18 @@ fn picture_of(tx: &Tx<'_>, owner: &UserId, id: &MediaId) -> Result<MediaKey, Err
 /// What groups know: who is in them.
 mod in_group {
     use super::{GroupId, Reader, ServerId, StoreError, UserId};
+    use crate::group::{self, member};
 
-    pub(super) fn user(_reader: &(impl Reader + ?Sized), _group: &GroupId, _user: &UserId) -> Result<bool, StoreError> {
-        Ok(false)
+    pub(super) fn user(reader: &(impl Reader + ?Sized), group: &GroupId, user: &UserId) -> Result<bool, StoreError> {
+        let Some(group) = group::find(reader, group)? else { return Ok(false) };
+        Ok(member::get(reader, &group, user)?.is_some())
     }
 
     pub(super) fn server(
-        _reader: &(impl Reader + ?Sized),
-        _group: &GroupId,
-        _peer: &ServerId,
+        reader: &(impl Reader + ?Sized),
+        group: &GroupId,
+        peer: &ServerId,
     ) -> Result<bool, StoreError> {
-        Ok(false)
+        group::has_member_at(reader, group, peer)
     }
 }

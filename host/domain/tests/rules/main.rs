@@ -4,7 +4,10 @@
 mod accounts;
 mod files;
 mod friends;
+mod groups;
 mod messages;
+mod mirrors;
+mod partitions;
 mod people;
 mod place;
 mod properties;
@@ -13,3 +16,4 @@ mod recalling;
 mod receiving;
 mod registry;
 mod speaking;
+mod town;

@@ -14,7 +14,7 @@ fn a_message_to_another_server_is_record_own_event_letter_and_audit_in_one() {
     assert_eq!(place.story("alice@north"), ["sent 你好 👋 waiting"]);
     assert_eq!(place.letters(), [("south".to_owned(), "你好 👋".to_owned())]);
     assert_eq!(place.audited(), 1);
-    let letter = accepted.letter.unwrap();
+    let letter = accepted.letters.into_iter().next().unwrap();
     let stored = letter.message(&place.view()).unwrap().unwrap();
     assert_eq!(stored.info().unwrap().message_id, accepted.message_id);
     assert_eq!(stored.client_msg_id.as_deref(), Some("c1"));
@@ -26,7 +26,7 @@ fn a_message_to_another_server_is_record_own_event_letter_and_audit_in_one() {
 fn what_is_pushed_is_what_is_read_back() {
     let place = Place::north();
     let accepted = place.send("alice@north", "c1", "bob@north", "hi").unwrap();
-    assert_eq!((accepted.state, accepted.letter.is_none()), (State::Delivered, true));
+    assert_eq!((accepted.state, accepted.letters.is_empty()), (State::Delivered, true));
     assert_eq!(accepted.deliveries.len(), 2);
     for delivery in accepted.deliveries {
         assert_eq!(place.inbox(delivery.user.as_str()), [delivery.entry]);
@@ -57,7 +57,7 @@ fn the_same_submission_again_is_answered_the_same_and_changes_nothing() {
     let place = Place::north();
     let first = place.send("alice@north", "c1", "carol@south", "hi").unwrap();
     let again = place.send("alice@north", "c1", "carol@south", "hi").unwrap();
-    assert!(again.duplicate && again.deliveries.is_empty() && again.letter.is_none());
+    assert!(again.duplicate && again.deliveries.is_empty() && again.letters.is_empty());
     assert_eq!((again.message_id, again.cursor, again.state), (first.message_id, first.cursor, State::Waiting));
     assert_eq!((place.audited(), place.letters().len(), place.inbox("alice@north").len()), (1, 1, 1));
 }
@@ -132,7 +132,7 @@ fn a_settled_letter_leaves_and_its_sender_is_told_once() {
     let cases = [(Settlement::Delivered, State::Delivered), (Settlement::Expired, State::Expired), (refusal, state)];
     for (number, (settlement, state)) in cases.into_iter().enumerate() {
         let accepted = place.send("alice@north", &format!("c{number}"), "carol@south", "hi").unwrap();
-        let id = accepted.letter.unwrap().id;
+        let id = accepted.letters[0].id.clone();
         let (again, once) = (id.clone(), settlement.clone());
         let told = place.write(move |tx, scene| outbox::settle(tx, scene, &id, once, Some(b"settle".to_vec())));
         let told = told.unwrap().deliveries.remove(0);

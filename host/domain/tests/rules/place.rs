@@ -127,6 +127,7 @@ impl Place {
             id: self.mint(),
             sender: user(from),
             client_msg_id: client.into(),
+            chat_scene: ChatScene::User,
             digest: Digest::of(&self.view(), ChatScene::User, &recv_id, &content),
             recv_id,
             content,

@@ -19,7 +19,7 @@ fn hold_outbound(place: &Place, to: &str) -> TimeId {
     let mut submission = place.submission("alice@north", "c1", to, "odd");
     submission.disposition = Disposition::Hold(hold());
     let accepted = place.accept(submission).unwrap();
-    assert_eq!((accepted.state, accepted.letter.is_none()), (State::Held, true));
+    assert_eq!((accepted.state, accepted.letters.is_empty()), (State::Held, true));
     TimeId::parse(accepted.message_id.as_str()).unwrap()
 }
 
@@ -99,7 +99,7 @@ fn a_release_that_cannot_be_carried_out_leaves_it_held() {
 #[test]
 fn a_letter_may_be_held_while_it_waits() {
     let place = Place::north();
-    let id = place.send("alice@north", "c1", "carol@south", "odd").unwrap().letter.unwrap().id;
+    let id = place.send("alice@north", "c1", "carol@south", "odd").unwrap().letters[0].id.clone();
     let told = place.write(move |tx, scene| outbox::hold(tx, scene, &id, &hold(), None)).unwrap();
     assert!(!told.deliveries.is_empty() && place.letters().is_empty());
     let (record, _) = held(&place)[0];

@@ -47,7 +47,7 @@ fn r7_the_recipients_server_is_told_in_the_lane_of_the_conversation() {
     let place = Place::north();
     let sent = place.send("alice@north", "c1", "carol@south", "oops").unwrap();
     let done = recall_as(&place, "alice@north", &sent.message_id).unwrap();
-    let lane = &sent.letter.unwrap().id.lane;
+    let lane = &sent.letters[0].id.lane;
     assert_eq!(&done.letters[0].id.lane, lane, "it never overtakes the message");
     let view = place.view();
     let letters = outbox::of_lane(&view, lane, 0, 10).unwrap();

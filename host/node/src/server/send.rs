@@ -140,6 +140,7 @@ impl Server {
             id,
             sender: caller.user.clone(),
             client_msg_id,
+            chat_scene: ChatScene::User,
             recv_id: to.recv_id,
             content,
             media: to.media,
@@ -183,7 +184,7 @@ impl Server {
     /// After the commit, in commit order.
     fn accepted(self: &Arc<Self>, accepted: &Accepted, generation: u64) {
         self.deliver(&accepted.deliveries);
-        if let Some(letter) = &accepted.letter {
+        for letter in &accepted.letters {
             self.post(letter.clone(), generation);
         }
     }
