@@ -279,6 +279,9 @@ pub enum Received {
 /// 1104 if the sender is not at home at the peer (R12), 1201 if the same key came with other content, 1004 if there is
 /// no such recipient, 1302 if the sender's home must first be asked of the platform.
 pub fn receive(tx: &mut Tx<'_>, scene: &mut Scene<'_>, m: Incoming) -> Result<Received, Error> {
+    if m.info.chat_scene == ChatScene::Group {
+        return post::receive(tx, scene, m);
+    }
     let claim = speaker::may_speak(tx, scene.home, &m.peer, &m.info.send_id, "messageInfo.sendID")?;
     if duplicate(tx, &m.info, &m.digest)? {
         return Ok(Received::Duplicate);

@@ -300,7 +300,7 @@ pub fn decide(
     if agree {
         return add(tx, scene, &mut group, &decider.info, vec![(user, home)], act.expires_ms);
     }
-    turned_down(tx, scene, &group, &decider, user, &home, act.expires_ms)
+    turned_down(tx, scene, &group, &decider, &user, &home, act.expires_ms)
 }
 
 /// The standard names no call for a refusal: the applicant's server alone is told what it is told of those who were
@@ -310,7 +310,7 @@ fn turned_down(
     scene: &mut Scene<'_>,
     group: &Group,
     decider: &Member,
-    user: UserInfo,
+    user: &UserInfo,
     home: &ServerId,
     expires_ms: u64,
 ) -> Result<Done, Error> {
@@ -326,7 +326,7 @@ fn turned_down(
         oper_type: OperType::Removed,
         oper_user: plain(&decider.info),
         grpset: None,
-        users: vec![plain(&user)],
+        users: vec![plain(user)],
     };
     let key = rows::key(tx, &group.id);
     let after = log::position(tx, &key, group)?.unwrap_or(Base::Start);

@@ -107,6 +107,25 @@ pub fn knows(reader: &(impl Reader + ?Sized), group: &GroupId, message: &Message
     Ok(log::find(reader, &rows::key(reader, group), message)?.is_some())
 }
 
+/// Whether a message of main's can be taken now, to be asked before policy is: false where something before it is missing.
+///
+/// # Errors
+/// If storage fails.
+pub fn is_next(
+    reader: &(impl Reader + ?Sized),
+    peer: &ServerId,
+    id: &GroupId,
+    follows: &Follows,
+) -> Result<bool, StoreError> {
+    let key = rows::key(reader, id);
+    let Some(group) = rows::at(reader, &key)? else { return Ok(false) };
+    // What the rule refuses is not missing anything.
+    if group.home.as_ref() != Some(peer) || group.dissolved {
+        return Ok(true);
+    }
+    Ok(member::any_local(reader, &key)? && fits(reader, &key, &group, follows)?)
+}
+
 /// Whether a message follows what is here.
 fn fits(reader: &(impl Reader + ?Sized), key: &Key, group: &Group, follows: &Follows) -> Result<bool, StoreError> {
     let after = match follows {

@@ -22,21 +22,12 @@ use crate::inbox::{self, Event, State};
 use crate::media::pull;
 use crate::media::sight::{self, Viewer};
 use crate::media::{self, To};
-use crate::message::{self, Accepted, Disposition, Incoming, Submission};
+use crate::message::{self, Accepted, Disposition, Incoming, Received, Submission};
 use crate::outbox;
 use crate::peer::{self, Standing};
 use crate::scene::{Scene, TimeId};
 use crate::speaker;
 use crate::stored::Stored;
-
-/// A peer may be told 0 once the transaction is committed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Received {
-    /// Kept.
-    Kept(Done),
-    /// Had been received before; nothing was written.
-    Duplicate,
-}
 
 /// The group that a message is for.
 ///
@@ -211,7 +202,7 @@ fn unused(reader: &(impl Reader + ?Sized), key: &rows::Key, info: &MessageInfo) 
 /// # Errors
 /// 1004, 1202, 1104 without such a group of ours; 1104 if the sender is not at home at the peer (R12); 1105 if the sender
 /// is no member; 1201 if the messageID stands for another message in this group; of a recall as [`recall::recall`].
-pub fn receive(tx: &mut Tx<'_>, scene: &mut Scene<'_>, m: Incoming) -> Result<Received, Error> {
+pub(crate) fn receive(tx: &mut Tx<'_>, scene: &mut Scene<'_>, m: Incoming) -> Result<Received, Error> {
     speaker::claim(tx, scene.home, &m.peer, &m.info.send_id, "messageInfo.sendID")?;
     if message::duplicate(tx, &m.info, &m.digest)? {
         return Ok(Received::Duplicate);

@@ -253,7 +253,7 @@ impl Town {
         let group = group_id(said.recv_id.as_str());
         if post::is_main(&place.view(), &place.home, &group).unwrap() {
             let incoming = incoming(place, from, said);
-            return told(place.write(move |tx, scene| post::receive(tx, scene, incoming)).map(drop));
+            return told(place.write(move |tx, scene| message::receive(tx, scene, incoming)).map(drop));
         }
         for _ in 0..3 {
             let (incoming, follows) = (incoming(place, from, said.clone()), stamp.clone());

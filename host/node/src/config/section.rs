@@ -46,6 +46,8 @@ pub struct Delivery {
     pub request_timeout_ms: Millis,
     /// How long a user may recall a message (R7); 0: never.
     pub recall_s: Seconds,
+    /// How often mirrors of groups compare themselves with their main servers (R22).
+    pub compare_s: Seconds,
 }
 
 /// `[media]`: files of messages, portraits and icons.

@@ -264,6 +264,7 @@ fn check_ranges(s: &mut Settle<'_>, config: &ServerConfig) {
     s.at_least("client.max_message_bytes", client.max_message_bytes, 1024);
     let delivery = &config.delivery;
     s.at_least("delivery.expire_s", delivery.expire_s, 1);
+    s.at_least("delivery.compare_s", delivery.compare_s, 1);
     s.at_least("delivery.backoff_min_ms", delivery.backoff_min_ms, 1);
     s.at_least("delivery.backoff_max_ms", delivery.backoff_max_ms, delivery.backoff_min_ms);
     s.at_least("delivery.per_peer_in_flight", delivery.per_peer_in_flight, 1);

@@ -4,10 +4,9 @@
 
 use std::sync::Arc;
 
-use isthmus_domain::speaker::{self, Home};
+use isthmus_domain::speaker::{self, Home, Homed};
 use isthmus_domain::{Error, Scene};
 use isthmus_store::{Tx, WriteError};
-use isthmus_wire::UserId;
 
 use super::Server;
 use super::gate::{Cleared, Question, Ruling};
@@ -63,11 +62,11 @@ impl Server {
         value
     }
 
-    /// Where a user is at home; the platform is asked if that hangs on whether a server is registered (R11).
+    /// Where a user or group is at home; the platform is asked if that hangs on whether a server is registered (R11).
     ///
     /// # Errors
     /// If storage fails.
-    pub(crate) async fn home_of(&self, id: &UserId) -> Result<Home, Problem> {
+    pub(crate) async fn home_of<I: Homed>(&self, id: &I) -> Result<Home, Problem> {
         let look = || self.store.read(|view| speaker::home_of(view, &self.id, id));
         let home = look()?;
         let Home::Ask(named) = home else { return Ok(home) };

@@ -58,6 +58,15 @@ impl Server {
     /// The peer's own refusal, in its code and words; 1303 if it was not reached, is not in good standing, did not take the
     /// question from us (1001, 1101, 1301, 1302) or answered nothing that can be read; 1004 if the platform knows no such server.
     pub(crate) async fn ask<T: Read>(&self, peer: &ServerId, request: Request<'_>) -> Result<T, Problem> {
+        Ok(self.ask_whole(peer, request).await?.0)
+    }
+
+    /// As [`Server::ask`], with the answer's headers.
+    pub(crate) async fn ask_whole<T: Read>(
+        &self,
+        peer: &ServerId,
+        request: Request<'_>,
+    ) -> Result<(T, HeaderMap), Problem> {
         let address = self.address_of(peer).await?;
         let (method, target) = (http_method(request.spec.method), request.target());
         let headers = HeaderMap::new();
@@ -67,7 +76,7 @@ impl Server {
             unreachable(peer, "could not be reached; try again later")
         })?;
         match Answer::<T>::read(&answer.body) {
-            Ok(Answer { code: Code::Success, body: Some(body), .. }) => Ok(body),
+            Ok(Answer { code: Code::Success, body: Some(body), .. }) => Ok((body, answer.headers)),
             // A word about us, or about this moment (R4): to be told as such, not as one about the user's own request or token.
             Ok(answer) if answer.code.http_status() != 200 => {
                 tracing::info!(%peer, call = request.spec.name, code = answer.code.number(), msg = answer.msg, "peer refused");

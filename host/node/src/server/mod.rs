@@ -11,6 +11,7 @@ mod enroll;
 mod figures;
 mod files;
 mod gate;
+mod groups;
 mod outbox;
 mod people;
 mod postman;
@@ -49,6 +50,7 @@ use crate::route::Route;
 use addresses::Addresses;
 use files::Files;
 use gate::Gate;
+use groups::Groups;
 use outbox::Outbox;
 use push::{Hub, Pushed};
 use session::{Acks, Sessions};
@@ -89,6 +91,8 @@ pub struct Server {
     people: Arc<Index>,
     /// Searches at once.
     searches: Arc<Semaphore>,
+    /// Mirrors to be compared with their main servers.
+    groups: Groups,
     admins: AdminTokens,
     connections: Listeners,
     runtime: tokio::runtime::Handle,
@@ -163,8 +167,9 @@ impl Services for Directory {
         self.read(|view| friend::known(view, &self.own, &user, &other))
     }
 
-    fn same_group(&self, _user: &str, _other: &str) -> Option<bool> {
-        None
+    fn same_group(&self, user: &str, other: &str) -> Option<bool> {
+        let (user, other) = (UserId::parse(user).ok()?, UserId::parse(other).ok()?);
+        self.read(|view| isthmus_domain::group::same_group(view, &self.own, &user, &other).map(Some))
     }
 
     fn server_area(&self, server: &str) -> Option<String> {

@@ -12,6 +12,7 @@ use isthmus_wire::call::user::{Details, DetailsAnswer, Found, Search};
 use isthmus_wire::call::{USER_DETAILS, USER_SEARCH};
 use isthmus_wire::code::Code;
 use isthmus_wire::{ServerId, UserId, UserInfo};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::Server;
 use super::ask::Request;
@@ -96,15 +97,20 @@ impl Server {
     /// 1002 for an empty query, 1302 if too many searches wait.
     pub(crate) async fn find_here(self: &Arc<Self>, search: &Search, viewer: Option<UserId>) -> Result<Found, Problem> {
         let (query, page) = (Query::parse(&search.query)?, search.page);
-        let overloaded = |_| Problem::refused(Code::OVERLOADED, "too many searches; retry");
-        let turn = tokio::time::timeout(SEARCH_WAIT, self.searches.clone().acquire_owned());
-        let turn = turn.await.map_err(overloaded)?.map_err(Problem::fault)?;
+        let turn = self.search_turn().await?;
         let server = self.clone();
         let searched = tokio::task::spawn_blocking(move || {
             let _turn = turn;
             server.people.page(&server.store.view()?, &query, page, viewer.as_ref())
         });
         Ok(searched.await.map_err(Problem::fault)??)
+    }
+
+    /// Waits for a place among the searches.
+    pub(crate) async fn search_turn(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let overloaded = |_| Problem::refused(Code::OVERLOADED, "too many searches; retry");
+        let turn = tokio::time::timeout(SEARCH_WAIT, self.searches.clone().acquire_owned());
+        turn.await.map_err(overloaded)?.map_err(Problem::fault)
     }
 
     /// A page of another server's users.

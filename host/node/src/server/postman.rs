@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
 use isthmus_domain::errand::Errand;
+use isthmus_domain::group::stamp;
 use isthmus_domain::inbox::{self, Delivery};
 use isthmus_domain::outbox::{self, Load, Settlement, Waiting};
 use isthmus_domain::{Done, Error, Stored};
@@ -16,6 +17,7 @@ use isthmus_net::PeerAddress;
 use isthmus_policy::{Direction, Peer};
 use isthmus_store::StoreError;
 use isthmus_store::lane::LaneId;
+use isthmus_wire::call::GROUP_NOTICE;
 use isthmus_wire::code::{Answer, Code, Empty, Retry};
 use isthmus_wire::{MessageInfo, ServerId, json};
 use serde_json::Value;
@@ -81,6 +83,15 @@ fn rewrite_errand(errand: &Errand, body: &mut Value, index: usize, text: String)
     }
 }
 
+/// What a group's main server passes on or tells was judged as it came, not as it leaves for this peer: it is judged anew.
+pub(crate) fn judged_by(letter: &Waiting, generation: u64) -> u64 {
+    match &letter.load {
+        Load::Message { sender: None, .. } => 0,
+        Load::Errand(errand) if errand.call.starts_with("group.") => 0,
+        Load::Message { sender: Some(_), .. } | Load::Errand(_) => generation,
+    }
+}
+
 /// What one attempt came to.
 enum Attempt {
     /// The letter has its fate.
@@ -125,7 +136,7 @@ impl Server {
         // Perhaps a message that waits for its file: to look costs next to nothing.
         self.files.wake();
         for letter in &done.letters {
-            self.post(letter.clone(), generation);
+            self.post(letter.clone(), judged_by(letter, generation));
         }
     }
 
@@ -191,7 +202,14 @@ impl Server {
             Ok(body) => body,
             Err(attempt) => return attempt,
         };
-        match self.send_to(&peer, sheet.path(), body, sheet.id()).await {
+        let stamp = match self.stamp(waiting, &sheet) {
+            Ok(stamp) => stamp,
+            Err(error) => {
+                tracing::error!(error = chain(&error), "a letter's place in its group cannot be read");
+                return Attempt::Later(Some(Duration::from_secs(60)));
+            }
+        };
+        match self.send_to(&peer, sheet.path(), body, sheet.id(), stamp).await {
             Answered::Final(outcome) => {
                 leave.arrived();
                 Attempt::Over(outcome)
@@ -222,8 +240,8 @@ impl Server {
                 let mut question = message_question(
                     Direction::Outbound,
                     Some(peer),
-                    info.send_id.as_str(),
-                    info.recv_id.as_str(),
+                    (info.send_id.as_str(), info.recv_id.as_str()),
+                    info.chat_scene,
                     &info.content,
                     stored.id.to_string(),
                 );
@@ -256,7 +274,28 @@ impl Server {
         }
     }
 
-    async fn send_to(&self, peer: &ServerId, path: &str, body: Bytes, request_id: String) -> Answered {
+    /// What our own mirrors are told of a group's letters beside the standard's fields.
+    fn stamp(&self, waiting: &Waiting, sheet: &Sheet) -> Result<Option<String>, StoreError> {
+        match (&waiting.load, sheet) {
+            (Load::Message { sender: None, .. }, Sheet::Message(stored)) => {
+                let info = stored.info()?;
+                let Some(group) = info.group() else { return Ok(None) };
+                let stamp = self.store.read(|view| stamp::of_message(view, &group, &info.message_id))?;
+                Ok(stamp.map(|stamp| stamp.to_string()))
+            }
+            (_, Sheet::Errand(errand)) if errand.call == GROUP_NOTICE.name => Ok(Some(errand.tag.clone())),
+            (_, Sheet::Message(_) | Sheet::Errand(_)) => Ok(None),
+        }
+    }
+
+    async fn send_to(
+        &self,
+        peer: &ServerId,
+        path: &str,
+        body: Bytes,
+        request_id: String,
+        stamp: Option<String>,
+    ) -> Answered {
         let info = match self.addresses.admitted(peer).await {
             Ok(info) => info,
             Err(error @ AddressError::Unknown(_)) => {
@@ -270,6 +309,9 @@ impl Server {
             Err(error) => return Answered::Nothing(None, error.to_string()),
         };
         let mut headers = HeaderMap::new();
+        if let Some(value) = stamp.and_then(|stamp| HeaderValue::from_str(&stamp).ok()) {
+            headers.insert(stamp::HEADER, value);
+        }
         if let Ok(value) = HeaderValue::from_str(&request_id) {
             headers.insert(crate::request::REQUEST_ID, value);
         }

@@ -33,7 +33,8 @@ impl Server {
         drop(view);
         let id = TimeId::mint(clock::now_ms(), &mut clock::random);
         let content = Content::Repeal { message_id: message_id.clone() };
-        let question = self.about_message(&caller.user, info.recv_id.as_str(), peer.as_ref(), &content, &id);
+        let question =
+            self.about_message(&caller.user, (info.chat_scene, info.recv_id.as_str()), peer.as_ref(), &content, &id);
         let cleared = match self.gate.rule(question, (), |(), _, _| ()).await? {
             Ruling::Cleared(cleared) => cleared,
             Ruling::Held(cleared, reason) => return Err(self.no_quarantine(cleared, reason).await),

@@ -46,8 +46,8 @@ impl Server {
         let mut question = message_question(
             Direction::Inbound,
             facts,
-            info.send_id.as_str(),
-            info.recv_id.as_str(),
+            (info.send_id.as_str(), info.recv_id.as_str()),
+            info.chat_scene,
             &info.content,
             info.message_id.as_str().to_owned(),
         );
@@ -123,13 +123,13 @@ impl Server {
     }
 
     /// A message refused before the policy (a reused messageID): recorded all the same.
-    async fn turned_away(&self, peer: &ServerId, info: &MessageInfo, refusal: Refusal) -> Problem {
+    pub(crate) async fn turned_away(&self, peer: &ServerId, info: &MessageInfo, refusal: Refusal) -> Problem {
         let content = Content::Text { message: String::new() };
         let mut question = message_question(
             Direction::Inbound,
             Some(self.peer_facts(peer)),
-            info.send_id.as_str(),
-            info.recv_id.as_str(),
+            (info.send_id.as_str(), info.recv_id.as_str()),
+            info.chat_scene,
             &content,
             info.message_id.as_str().to_owned(),
         );

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use isthmus_domain::group::{self, post};
 use isthmus_domain::held::Hold;
 use isthmus_domain::inbox::State;
 use isthmus_domain::media::{self, Media, MediaKey};
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Server;
 use super::gate::{self, Cleared, Question, Ruling};
+use super::postman::judged_by;
 use super::session::Caller;
 use super::trail::Trail;
 use crate::clock;
@@ -36,6 +38,9 @@ pub(crate) struct Submission {
     pub(crate) client_id: String,
     #[serde(rename = "recvID")]
     pub(crate) recv_id: String,
+    /// In a group, `recvID` is its groupID.
+    #[serde(default)]
+    pub(crate) scene: Scene,
     /// Of a text message.
     #[serde(default)]
     pub(crate) text: String,
@@ -48,6 +53,26 @@ pub(crate) struct Submission {
     /// Seconds of a voice message.
     #[serde(default)]
     pub(crate) duration: Option<i64>,
+}
+
+/// `scene` of a client's message.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Scene {
+    /// One to one.
+    #[default]
+    User,
+    /// In a group.
+    Group,
+}
+
+impl From<Scene> for ChatScene {
+    fn from(scene: Scene) -> ChatScene {
+        match scene {
+            Scene::User => ChatScene::User,
+            Scene::Group => ChatScene::Group,
+        }
+    }
 }
 
 /// What the client is told.
@@ -70,6 +95,7 @@ pub(crate) enum Ticket {
 
 /// Where a message goes, as far as policy is concerned.
 struct Destination {
+    scene: ChatScene,
     recv_id: UserId,
     digest: Digest,
     peer: Option<ServerId>,
@@ -104,12 +130,14 @@ impl Server {
     pub(crate) async fn submit(self: &Arc<Self>, caller: &Caller, mut s: Submission) -> Result<Ticket, Problem> {
         check(&s)?;
         let (content, media) = self.said(caller, &mut s)?;
-        let mut to = match self.destination(caller, &s.client_id, &s.recv_id, &content).await? {
+        let destination = self.destination(caller, &s.client_id, (s.scene.into(), &s.recv_id), &content);
+        let mut to = match destination.await? {
             Ok(to) => to,
             Err(before) => return Ok(Ticket::Known(sent(&before))),
         };
         let id = TimeId::mint(clock::now_ms(), &mut clock::random);
-        let mut question = self.about_message(&caller.user, to.recv_id.as_str(), to.peer.as_ref(), &content, &id);
+        let mut question =
+            self.about_message(&caller.user, (to.scene, to.recv_id.as_str()), to.peer.as_ref(), &content, &id);
         if let Some((key, media)) = media {
             to.media = Some(key);
             question.items.extend(Box::pin(self.items(&media)).await?);
@@ -140,7 +168,7 @@ impl Server {
             id,
             sender: caller.user.clone(),
             client_msg_id,
-            chat_scene: ChatScene::User,
+            chat_scene: to.scene,
             recv_id: to.recv_id,
             content,
             media: to.media,
@@ -185,7 +213,7 @@ impl Server {
     fn accepted(self: &Arc<Self>, accepted: &Accepted, generation: u64) {
         self.deliver(&accepted.deliveries);
         for letter in &accepted.letters {
-            self.post(letter.clone(), generation);
+            self.post(letter.clone(), judged_by(letter, generation));
         }
     }
 
@@ -194,15 +222,22 @@ impl Server {
         &self,
         caller: &Caller,
         client_id: &str,
-        recv_id: &str,
+        (scene, recv_id): (ChatScene, &str),
         content: &Content,
     ) -> Result<Result<Destination, Accepted>, Problem> {
         let recv_id = UserId::parse(recv_id).map_err(|e| Refusal::field(Code::INVALID_FIELD, "recvID", e))?;
         let look = || {
             let view = self.store.view()?;
-            let digest = Digest::of(&view, ChatScene::User, &recv_id, content);
+            let digest = Digest::of(&view, scene, &recv_id, content);
             let before = message::submitted(&view, &caller.user, client_id, &digest)?;
-            Ok::<_, Error>((digest, before, speaker::home_of(&view, &self.id, &recv_id)?))
+            let home = match scene {
+                ChatScene::User => speaker::home_of(&view, &self.id, &recv_id)?,
+                // The rule refuses a group that is not known here.
+                ChatScene::Group => group::find(&view, &post::addressed(&recv_id)?)?
+                    .and_then(|group| group.home)
+                    .map_or(Home::Own, Home::Server),
+            };
+            Ok::<_, Error>((digest, before, home))
         };
         let (digest, before, mut home) = look()?;
         if let Some(before) = before {
@@ -217,21 +252,21 @@ impl Server {
             // The rule refuses what has no home.
             Home::Own | Home::Ask(_) | Home::Unknown => None,
         };
-        Ok(Ok(Destination { recv_id, digest, peer, media: None }))
+        Ok(Ok(Destination { scene, recv_id, digest, peer, media: None }))
     }
 
     /// The question about a message on its way out, or to a user of our own.
     pub(crate) fn about_message(
         &self,
         sender: &UserId,
-        recv_id: &str,
+        (scene, recv_id): (ChatScene, &str),
         peer: Option<&ServerId>,
         content: &Content,
         id: &TimeId,
     ) -> Question {
         let direction = if peer.is_some() { Direction::Outbound } else { Direction::Internal };
         let peer = peer.map(|id| self.peer_facts(id));
-        message_question(direction, peer, sender.as_str(), recv_id, content, id.to_string())
+        message_question(direction, peer, (sender.as_str(), recv_id), scene, content, id.to_string())
     }
 
     /// What plugins are told of another server.
@@ -255,15 +290,15 @@ impl<T> Cleared<T> {
 pub(crate) fn message_question(
     direction: Direction,
     peer: Option<Peer>,
-    actor: &str,
-    target: &str,
+    (actor, target): (&str, &str),
+    scene: ChatScene,
     content: &Content,
     message_id: String,
 ) -> Question {
     let kind = content.message_type().as_str();
     let text = content.text().unwrap_or_default();
     let attributes = vec![
-        ("chatScene".to_owned(), ChatScene::User.as_str().to_owned()),
+        ("chatScene".to_owned(), scene.as_str().to_owned()),
         ("messageType".to_owned(), kind.to_owned()),
         ("messageID".to_owned(), message_id.clone()),
     ];

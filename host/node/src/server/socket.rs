@@ -21,7 +21,7 @@ use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
 use super::Server;
 use super::push::{Pushed, Seat, Wake};
-use super::send::{Submission, Ticket};
+use super::send::{Scene, Submission, Ticket};
 use super::session::Caller;
 use crate::reply::refusal_value;
 
@@ -49,6 +49,8 @@ struct Sending {
     client_id: String,
     #[serde(rename = "recvID")]
     recv_id: String,
+    #[serde(default)]
+    scene: Scene,
     #[serde(default)]
     text: String,
     #[serde(rename = "messageType", default)]
@@ -215,8 +217,9 @@ impl Connection {
         if self.caller.expired() {
             return Err(End::Told(CloseCode::Policy, "access token expired; refresh and reconnect"));
         }
-        let Sending { client_id, recv_id, text, kind, media_id, duration } = sending;
-        let submission = Submission { client_id: client_id.clone(), recv_id, text, kind, media_id, duration };
+        let Sending { client_id, recv_id, scene, text, kind, media_id, duration } = sending;
+        let client = client_id.clone();
+        let submission = Submission { client_id: client, recv_id, scene, text, kind, media_id, duration };
         match self.server.submit(&self.caller, submission).await {
             Ok(ticket) => {
                 self.awaited.push_back(Box::pin(committed(client_id, ticket)));

@@ -23,6 +23,7 @@ use super::addresses::Addresses;
 use super::enroll::{EnrollError, IdentityFolder, PlatformLink, ca_unusable, enroll};
 use super::files::Files;
 use super::gate::Gate;
+use super::groups::Groups;
 use super::outbox::{Outbox, Settlements};
 use super::push::Hub;
 use super::session::{Acks, Sessions};
@@ -241,6 +242,7 @@ fn open(config: ServerConfig, tls: &Tls) -> Result<(Arc<Server>, Settlements), S
         passwords: Passwords::new(cores)?,
         people: Arc::new(store.read(Index::open)?),
         searches: Arc::new(Semaphore::new(cores.max(2))),
+        groups: Groups::default(),
         admins: AdminTokens::open(&config.data_dir, &config.admin_tokens)?,
         connections: Listeners::default(),
         runtime: tokio::runtime::Handle::current(),
@@ -309,6 +311,7 @@ impl RunningServer {
         running.chores.spawn(server.clone().settle(settlements));
         running.chores.spawn(server.clone().chores(tls));
         running.chores.spawn(server.clone().pull_files());
+        running.chores.spawn(server.clone().heal_mirrors());
         if server.config.policy.watch {
             running.chores.spawn(server.clone().watch_policy());
         }

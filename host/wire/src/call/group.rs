@@ -149,7 +149,7 @@ impl Read for History {
 /// The answer to [`History`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct HistoryAnswer {
-    /// The newest message of the group.
+    /// The newest message of the group; `-1` if there is none, and read so where a peer leaves it out.
     #[serde(rename = "maxMessageID")]
     pub max_message_id: String,
     /// The oldest.
@@ -163,8 +163,8 @@ pub struct HistoryAnswer {
 impl Read for HistoryAnswer {
     fn read(f: &Fields<'_>) -> Result<Self, ReadError> {
         Ok(Self {
-            max_message_id: f.text("maxMessageID", crate::id::ID_MAX)?.to_owned(),
-            min_message_id: f.text("minMessageID", crate::id::ID_MAX)?.to_owned(),
+            max_message_id: f.optional_text("maxMessageID", crate::id::ID_MAX)?.unwrap_or("-1").to_owned(),
+            min_message_id: f.optional_text("minMessageID", crate::id::ID_MAX)?.unwrap_or("-1").to_owned(),
             messages: f.optional_list("messages", |item| item.record())?.unwrap_or_default(),
         })
     }

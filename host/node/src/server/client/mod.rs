@@ -1,5 +1,6 @@
 //! The client listener: `/client/v1` (design §7).
 
+mod groups;
 mod media;
 mod people;
 
@@ -46,6 +47,7 @@ pub(crate) enum Endpoint {
     People(people::Endpoint),
     Media(media::Act),
     Description,
+    Groups(groups::Endpoint),
 }
 
 /// This interface in OpenAPI 3.1. The tests hold it against the table and against every answer that they get.
@@ -70,6 +72,7 @@ pub(crate) fn table() -> Result<Table<Endpoint>, matchit::InsertError> {
     ];
     rows.extend(media::ROWS.map(|(method, path, act)| (method, path, Endpoint::Media(act))));
     rows.extend(people::ROWS.map(|(method, path, endpoint)| (method, path, Endpoint::People(endpoint))));
+    rows.extend(groups::ROWS.map(|(method, path, endpoint)| (method, path, Endpoint::Groups(endpoint))));
     Table::new(&rows)
 }
 
@@ -169,6 +172,12 @@ async fn dispatch(
             let param = params.first().map(String::as_str).unwrap_or_default();
             let query = head.uri.query().unwrap_or_default();
             people::serve(endpoint, people::Asking { server, caller: &caller, param, query, body }).await
+        }
+        Endpoint::Groups(endpoint) => {
+            let body = body_of(body, max).await?;
+            let param = params.first().map(String::as_str).unwrap_or_default();
+            let query = head.uri.query().unwrap_or_default();
+            Box::pin(groups::serve(endpoint, people::Asking { server, caller: &caller, param, query, body })).await
         }
     }
 }
@@ -296,5 +305,6 @@ fn label(endpoint: Endpoint) -> &'static str {
         Endpoint::People(endpoint) => endpoint.label(),
         Endpoint::Media(act) => act.label(),
         Endpoint::Description => "openapi",
+        Endpoint::Groups(endpoint) => endpoint.label(),
     }
 }

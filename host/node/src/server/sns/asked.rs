@@ -19,7 +19,7 @@ use isthmus_wire::{ServerId, query};
 use crate::reply::Problem;
 use crate::server::Server;
 use crate::server::client::body_of;
-use crate::server::gate::{self, Question};
+use crate::server::gate::{self, Cleared, Question};
 use crate::server::trail::Trail;
 
 /// A request whose caller is in good standing. What it says is seen through [`Asked::read`] only.
@@ -96,7 +96,6 @@ impl Asked {
         }
     }
 
-    #[allow(dead_code, reason = "§7.6.7 and §7.7.10 have one")]
     /// The path's parameter, decoded.
     pub(crate) fn param(&self) -> &str {
         self.param.as_ref().map_or("", |(_, value)| value)
@@ -106,6 +105,21 @@ impl Asked {
     pub(crate) fn question(&self, actor: &str, target: &str) -> Question {
         let facts = Some(self.server.peer_facts(&self.peer));
         gate::call(Direction::Inbound, self.spec.name, facts, actor, target).into()
+    }
+
+    /// What a look gave that policy let through: recorded, whether the rules allow it or not.
+    pub(crate) async fn shown<T>(&self, cleared: Cleared<()>, looked: Result<T, Error>) -> Result<T, Problem> {
+        match looked {
+            Ok(value) => {
+                self.server.looked(cleared).await;
+                Ok(value)
+            }
+            Err(Error::Refused(refusal)) => {
+                let ((), mut trail, _session) = cleared.into_parts();
+                Err(self.server.failed(refusal, &mut trail).await)
+            }
+            Err(fault) => Err(fault.into()),
+        }
     }
 
     async fn turned_away(&self, foreign: Foreign) -> Problem {

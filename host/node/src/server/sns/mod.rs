@@ -5,6 +5,7 @@
 
 mod asked;
 mod file;
+mod group;
 mod message;
 mod user;
 
@@ -78,6 +79,16 @@ async fn carry_out(
         Handler::IsFriend => user::is_friend(ask).await,
         Handler::Download => file::download(ask).await,
         Handler::Report => file::report(ask).await,
+        Handler::FindGroups => group::search(ask).await,
+        Handler::Invite => group::invite(ask).await,
+        Handler::AnswerInvite => group::respond(ask).await,
+        Handler::RemoveMembers => group::remove(ask).await,
+        Handler::LeaveGroup => group::leave(ask).await,
+        Handler::GroupHistory => group::history(ask).await,
+        Handler::UpdateGroup => group::update(ask).await,
+        Handler::GroupInfo => group::info(ask).await,
+        Handler::GroupMembers => group::members(ask).await,
+        Handler::GroupNotice => group::notify(ask).await,
     }
 }
 
@@ -92,6 +103,16 @@ enum Handler {
     IsFriend,
     Download,
     Report,
+    FindGroups,
+    Invite,
+    AnswerInvite,
+    RemoveMembers,
+    LeaveGroup,
+    GroupHistory,
+    UpdateGroup,
+    GroupInfo,
+    GroupMembers,
+    GroupNotice,
 }
 
 /// The table of contents: which calls are answered, and by whom.
@@ -106,6 +127,16 @@ fn handler(spec: &CallSpec) -> Result<Handler, Problem> {
         name if name == call::USER_IS_FRIEND.name => Ok(Handler::IsFriend),
         name if name == call::FILE_DOWNLOAD.name => Ok(Handler::Download),
         name if name == call::FILE_REPORT.name => Ok(Handler::Report),
+        name if name == call::GROUP_SEARCH.name => Ok(Handler::FindGroups),
+        name if name == call::GROUP_INVITE.name => Ok(Handler::Invite),
+        name if name == call::GROUP_ANSWER.name => Ok(Handler::AnswerInvite),
+        name if name == call::GROUP_REMOVE.name => Ok(Handler::RemoveMembers),
+        name if name == call::GROUP_LEAVE.name => Ok(Handler::LeaveGroup),
+        name if name == call::GROUP_HISTORY.name => Ok(Handler::GroupHistory),
+        name if name == call::GROUP_UPDATE.name => Ok(Handler::UpdateGroup),
+        name if name == call::GROUP_INFO.name => Ok(Handler::GroupInfo),
+        name if name == call::GROUP_MEMBERS.name => Ok(Handler::GroupMembers),
+        name if name == call::GROUP_NOTICE.name => Ok(Handler::GroupNotice),
         _ => Err(Problem::Transport(Transport::NoRoute, format!("{} is not offered by this server", spec.path))),
     }
 }
