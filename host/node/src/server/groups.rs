@@ -18,12 +18,13 @@ use isthmus_wire::call::user::Search;
 use isthmus_wire::call::{CallSpec, GROUP_HISTORY, GROUP_INFO, GROUP_MEMBERS};
 use isthmus_wire::code::{Code, Refusal};
 use isthmus_wire::json::Read;
-use isthmus_wire::{Content, GroupId, MessageInfo, ReqInfo, ServerId, UserId};
+use isthmus_wire::{Content, FileContent, GroupId, MessageInfo, ReqInfo, ServerId, UserId};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Server;
 use super::ask::Request;
+use super::files;
 use super::gate::{self, Question, Ruling};
 use super::send::{message_question, rewrite};
 use crate::clock;
@@ -219,7 +220,7 @@ impl Server {
         }
         let follows = stamp.clone().map_or(Follows::Unsaid, Follows::Stamp);
         for _ in 0..TRIES {
-            match self.take(peer, group, info.clone(), &follows).await? {
+            match self.take_in_order(peer, group, info.clone(), &follows).await? {
                 Taken::Kept(_) | Taken::Duplicate => {
                     if stamp.is_none() {
                         self.groups.agree(group);
@@ -240,7 +241,7 @@ impl Server {
     }
 
     /// Judges a message of main's and keeps it in its place.
-    async fn take(
+    async fn take_in_order(
         self: &Arc<Self>,
         peer: &ServerId,
         group: &GroupId,
@@ -256,7 +257,14 @@ impl Server {
         }
         let digest = Digest::of_message(&view, &info);
         drop(view);
-        let question = message_question(
+        let too_large = |file: &FileContent| u64::try_from(file.size).map_or(true, |size| size > self.max_file());
+        if info.content.file().is_some_and(too_large) {
+            self.leave_out(peer, info.clone(), follows).await?;
+            let words = format!("is more than the {} bytes that this server takes", self.max_file());
+            let refusal = Refusal::field(Code::InvalidField, "messageInfo.content.size", words);
+            return Err(self.turned_away(peer, &info, refusal).await);
+        }
+        let mut question = message_question(
             Direction::Inbound,
             Some(self.peer_facts(peer)),
             (info.send_id.as_str(), info.recv_id.as_str()),
@@ -264,6 +272,8 @@ impl Server {
             &info.content,
             info.message_id.as_str().to_owned(),
         );
+        // Its content is judged when it is here.
+        question.items.extend(info.content.file().map(files::said));
         let original = info.clone();
         let ruling =
             self.gate.rule(question, info, |info, index, text| rewrite(&mut info.content, index, text)).await?;
@@ -450,7 +460,7 @@ impl Server {
             if info.group().as_ref() != Some(group) {
                 continue;
             }
-            match self.take(home, group, info, &Follows::After(after)).await {
+            match self.take_in_order(home, group, info, &Follows::After(after)).await {
                 Ok(Taken::Kept(_)) => some = true,
                 Ok(Taken::Duplicate) => {}
                 // Somebody else was quicker: the next page begins where it ended.
