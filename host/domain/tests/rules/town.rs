@@ -48,7 +48,11 @@ impl Town {
             }
             for other in servers.iter().filter(|other| *other != id) {
                 let other = info(other);
-                place.write(move |tx, scene| Ok(peer::put(tx, &other, scene.now_ms))).unwrap();
+                let known = place.write(move |tx, scene| {
+                    peer::put(tx, &other, scene.now_ms);
+                    Ok(())
+                });
+                known.unwrap();
             }
             places.insert((*id).to_owned(), place);
         }
@@ -221,7 +225,7 @@ impl Town {
                 let said = stored::get(&view, record).unwrap().unwrap().info().unwrap();
                 let group = group_id(said.recv_id.as_str());
                 let stamp = stamp::of_message(&view, &group, &said.message_id).unwrap();
-                self.message(from, &to, said, stamp)
+                self.message(from, &to, said, stamp.as_ref())
             }
             Load::Errand(errand) => self.errand(from, &to, errand),
         }
@@ -248,7 +252,7 @@ impl Town {
     }
 
     /// A group's message, from a member's server or from main.
-    pub(crate) fn message(&self, from: &str, to: &str, said: MessageInfo, stamp: Option<Stamp>) -> Carried {
+    pub(crate) fn message(&self, from: &str, to: &str, said: MessageInfo, stamp: Option<&Stamp>) -> Carried {
         let place = self.at(to);
         let group = group_id(said.recv_id.as_str());
         if post::is_main(&place.view(), &place.home, &group).unwrap() {
@@ -256,7 +260,7 @@ impl Town {
             return told(place.write(move |tx, scene| message::receive(tx, scene, incoming)).map(drop));
         }
         for _ in 0..3 {
-            let (incoming, follows) = (incoming(place, from, said.clone()), stamp.clone());
+            let (incoming, follows) = (incoming(place, from, said.clone()), stamp.cloned());
             let follows = follows.map_or(Follows::Unsaid, Follows::Stamp);
             match place.write(move |tx, scene| mirror::take(tx, scene, incoming, &follows)) {
                 Ok(Taken::Behind) => self.heal_from(to, from, &group),
