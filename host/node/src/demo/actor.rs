@@ -80,7 +80,7 @@ impl Actor {
     /// # Errors
     /// [`ClientError`] where the server gave no answer; a refusal is an answer.
     pub(super) async fn say(&self, to: &str, text: &str) -> Result<Said, ClientError> {
-        self.say_as(&fresh_id(), to, text).await
+        self.say_as(&Actor::fresh_id(), to, text).await
     }
 
     /// Writes, again and again under one clientID, until the server answers: what a client does whose server is away.
@@ -88,7 +88,7 @@ impl Actor {
     /// # Errors
     /// The last [`ClientError`] when `within` is over.
     pub(super) async fn insist(&self, to: &str, text: &str, within: Duration) -> Result<Said, ClientError> {
-        let client_id = fresh_id();
+        let client_id = Actor::fresh_id();
         let deadline = Instant::now() + within;
         loop {
             match self.say_as(&client_id, to, text).await {
@@ -140,6 +140,23 @@ impl Actor {
         }
     }
 
+    /// Texts written in `group` and heard after `mark`, in order.
+    #[must_use]
+    pub(super) fn group_texts(&self, mark: Mark, group: &str) -> Vec<String> {
+        let text = |event: &Value| {
+            let message = &event["message"];
+            let fits = event["kind"] == "message" && message["recvID"] == group;
+            fits.then(|| message["content"]["message"].as_str().map(str::to_owned))?
+        };
+        self.heard.locked()[mark.0..].iter().filter_map(|(_, event)| text(event)).collect()
+    }
+
+    /// A client's name for a message.
+    #[must_use]
+    pub(super) fn fresh_id() -> String {
+        hex::encode(crate::clock::random_bytes::<16>())
+    }
+
     /// Texts of the messages from `sender` heard after `mark`, in order.
     #[must_use]
     pub(super) fn texts(&self, mark: Mark, sender: &str) -> Vec<String> {
@@ -174,10 +191,6 @@ pub(super) fn receipt_of(event: &Value, message_id: &str) -> Option<(String, i64
     let state = event["state"].as_str()?.to_owned();
     let msg = event["msg"].as_str().unwrap_or_default().to_owned();
     fits.then(|| (state, event["code"].as_i64().unwrap_or_default(), msg))
-}
-
-fn fresh_id() -> String {
-    hex::encode(crate::clock::random_bytes::<16>())
 }
 
 async fn listen(api: Api, mut cursor: u64, heard: Arc<Heard>) {

@@ -1,5 +1,6 @@
 //! The scripted story: each step says what is done, what should come of it, and what did.
 
+mod company;
 mod faults;
 mod log;
 mod people;
@@ -62,6 +63,7 @@ pub(super) async fn tell(cast: &Cast, say: &mut Say) -> Result<bool, DemoError> 
     let stage = Box::pin(Stage::set(cast)).await.map_err(DemoError::while_trying("log in"))?;
     Box::pin(talk::tell(&stage, say)).await;
     Box::pin(people::tell(&stage, say)).await;
+    Box::pin(company::tell(&stage, say)).await;
     Box::pin(policy::tell(&stage, say)).await;
     Box::pin(faults::tell(&stage, say)).await;
     drop(stage);
