@@ -26,6 +26,8 @@ use crate::scene::Scene;
 use crate::speaker::{self, Home};
 use crate::table::{APPLIED, INVITED};
 
+/// How long an invitation may be answered, and an application decided: a week, in milliseconds.
+pub const OPEN_MS: u64 = 7 * 24 * 3600 * 1000;
 /// The most users in one invitation.
 pub const INVITED_MAX: usize = 500;
 const WHAT: &str = "an invitation";
@@ -115,11 +117,11 @@ fn invite(tx: &mut Tx<'_>, scene: &mut Scene<'_>, act: &Act, invited: &[UserInfo
             user: plain(&user),
             home: home.clone(),
             by: Some(plain(&inviter.info)),
-            expires_ms: act.expires_ms,
+            expires_ms: scene.now_ms + OPEN_MS,
         };
         put(tx, INVITED, &group, &asked);
         if home == *scene.home {
-            done.deliveries.extend(open::invited_here(tx, scene, &group.info(), &inviter.info, &user, act.expires_ms)?);
+            done.deliveries.extend(open::invited_here(tx, scene, &group.info(), &inviter.info, &user)?);
         } else if let Some((_, users)) = away.iter_mut().find(|(server, _)| *server == home) {
             users.push(plain(&user));
         } else {
@@ -237,11 +239,12 @@ fn apply(tx: &mut Tx<'_>, scene: &mut Scene<'_>, act: &Act, user: &UserInfo, hom
     }
     let again = asked(tx, APPLIED, &group, &user.user_id, scene.now_ms)?.is_some();
     let shown = UserInfo { phone_number: None, ..user.clone() };
-    let asked = Asked { user: shown.clone(), home: home.clone(), by: None, expires_ms: act.expires_ms };
+    let expires_ms = scene.now_ms + OPEN_MS;
+    let asked = Asked { user: shown.clone(), home: home.clone(), by: None, expires_ms };
     put(tx, APPLIED, &group, &asked);
     let mut done = Done::default();
     if !again {
-        let body = json!({"groupID": group.id, "groupInfo": group.info(), "user": shown, "expiresMs": act.expires_ms});
+        let body = json!({"groupID": group.id, "groupInfo": group.info(), "user": shown, "expiresMs": expires_ms});
         for local in member::locals(tx, &group)? {
             if member::get(tx, &group, &local)?.is_some_and(|member| member.leads()) {
                 tell_one(tx, scene, &local, "group.request", body.clone(), &mut done)?;

@@ -13,6 +13,7 @@ use super::row::{self as rows, Group};
 use crate::account;
 use crate::done::Done;
 use crate::error::Error;
+use crate::media::sight;
 use crate::scene::Scene;
 
 /// The longest name of a group, in characters.
@@ -71,7 +72,8 @@ fn not_permitted(words: &str) -> Error {
 /// Founds a group; `owner` is a user of this server.
 ///
 /// # Errors
-/// 1002 or 1003 for a name that will not do, 1101 if the user is disabled.
+/// 1002 or 1003 for a name that will not do, 1101 if the user is disabled, 1004 or 1402 for an icon that is no picture of the
+/// user's own.
 pub fn create(
     tx: &mut Tx<'_>,
     scene: &mut Scene<'_>,
@@ -99,6 +101,9 @@ pub fn create(
         tickets: 0,
         mirror: None,
     };
+    if group.icon.is_some() {
+        sight::publish(tx, &group.owner, &icon_place(&group), group.icon.as_ref())?;
+    }
     let home = Some(scene.home.clone());
     member::put(tx, scene.home, &mut group, Member { info: owner.clone(), kind: UserType::Owner, home })?;
     let change = Change::new(OperType::Added, owner, vec![owner.clone()]);
@@ -191,10 +196,16 @@ pub fn set_admins(
     notice::announce(tx, scene, &mut group, Change::new(oper, &owner.info, changed), act.expires_ms)
 }
 
+/// The public place of a group's icon.
+fn icon_place(group: &Group) -> String {
+    format!("icon\0{}", group.id)
+}
+
 /// Changes details or settings (§7.7.10): the owner and admins may.
 ///
 /// # Errors
-/// 1004, 1202 without such a group, 1105 if the actor is no owner or admin, 1002 or 1003 for a name that will not do.
+/// 1004, 1202 without such a group, 1105 if the actor is no owner or admin, 1002 or 1003 for a name that will not do;
+/// for an icon of a local user as [`create`].
 pub fn update(tx: &mut Tx<'_>, scene: &mut Scene<'_>, act: &Act, update: Update) -> Result<Done, Error> {
     let mut group = rows::ours(tx, &act.group)?;
     let member = member::acting(tx, &group, &act.actor, "ownerID")?;
@@ -206,7 +217,12 @@ pub fn update(tx: &mut Tx<'_>, scene: &mut Scene<'_>, act: &Act, update: Update)
         check_name(&name)?;
         group.name = name;
     }
-    group.icon = update.icon.unwrap_or(group.icon);
+    if let Some(icon) = update.icon.filter(|icon| *icon != group.icon) {
+        // An admin elsewhere uploads to its own server, which every server may ask for it.
+        let here = account::local_id(scene.home, &act.actor);
+        sight::publish(tx, &act.actor, &icon_place(&group), icon.as_ref().filter(|_| here.is_some()))?;
+        group.icon = icon;
+    }
     if let Some(set) = update.set {
         (group.open, group.visible) = (set.is_allow.0, set.is_visible.0);
     }

@@ -8,6 +8,7 @@ use isthmus_wire::{Code, GroupId, GroupInfo, ReqInfo, ServerId, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::join::OPEN_MS;
 use super::member::{self, of_group};
 use super::notice::plain;
 use super::row as rows;
@@ -123,8 +124,8 @@ pub(crate) fn invited_here(
     info: &GroupInfo,
     by: &UserInfo,
     user: &UserInfo,
-    expires_ms: u64,
 ) -> Result<Option<Delivery>, Error> {
+    let expires_ms = scene.now_ms + OPEN_MS;
     let id = &user.user_id;
     let again = get(tx, &info.group_id, id, scene.now_ms)?.is_some_and(|open| open.by.is_some());
     let by = plain(by);
@@ -157,13 +158,7 @@ pub(crate) fn tell_declined(
 ///
 /// # Errors
 /// 1104 if `peer` is not the group's home, 1004 if nobody among the invited is a user here.
-pub fn invited(
-    tx: &mut Tx<'_>,
-    scene: &mut Scene<'_>,
-    peer: &ServerId,
-    req: &ReqInfo,
-    expires_ms: u64,
-) -> Result<Done, Error> {
+pub fn invited(tx: &mut Tx<'_>, scene: &mut Scene<'_>, peer: &ServerId, req: &ReqInfo) -> Result<Done, Error> {
     let group = &req.group_info.group_id;
     speaker::claim(tx, scene.home, peer, group, "reqInfo.groupInfo.groupID")?;
     let mirror = rows::find(tx, group)?;
@@ -182,7 +177,7 @@ pub fn invited(
         {
             continue;
         }
-        done.deliveries.extend(invited_here(tx, scene, &req.group_info, &req.user_info, &person, expires_ms)?);
+        done.deliveries.extend(invited_here(tx, scene, &req.group_info, &req.user_info, &person)?);
     }
     if known == 0 {
         let words = "nobody among them is a user of this server";

@@ -3,7 +3,7 @@
 use isthmus_domain::group::{self, NewGroup, Update, join, log, manage, member, open, ticket, view};
 use isthmus_domain::{Error, State, account, inbox};
 use isthmus_wire::record::YesNo;
-use isthmus_wire::{Code, GroupId, GrpSet, MessageId, UserInfo};
+use isthmus_wire::{Code, GroupId, GrpSet, MediaId, MessageId, UserInfo};
 
 use crate::place::{refused, server, user};
 use crate::town::{EXPIRES, Town, act, duplicate, has_member_at, ids, in_group, person};
@@ -32,6 +32,11 @@ fn a_group_of_ours_is_named_after_its_server_and_its_founder_owns_it() {
     assert_eq!((group.owner.as_str(), group.members, group.created.as_str()), ("a@north", 1, "2023-11-14T22:13:20Z"));
     assert_eq!(town.members("north", &id), ["a@north Owner"]);
     assert_eq!(town.news("a@north"), ["group.notice 1"], "for the founder's other devices");
+    let icon = Some(MediaId::parse("nothing").unwrap());
+    let new = NewGroup { name: "x".into(), icon, open: true, visible: true };
+    let founder = person("a@north");
+    let found = town.at("north").write(move |tx, scene| manage::create(tx, scene, &founder, new, EXPIRES));
+    assert_eq!(code(found), Code::NotFound, "an icon is an upload of the founder's own");
     for (name, expected) in [("", Code::MissingField), (" ", Code::MissingField), ("a\nb", Code::InvalidField)] {
         let new = NewGroup { name: name.into(), icon: None, open: true, visible: true };
         let founder = person("a@north");

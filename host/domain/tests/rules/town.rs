@@ -236,7 +236,7 @@ impl Town {
         let body = errand.body.clone().into_bytes();
         let result = if errand.call == call::GROUP_INVITE.name {
             let invite: Invite = json::read(&body).unwrap();
-            place.write(move |tx, scene| open::invited(tx, scene, &peer, &invite.req_info, EXPIRES)).map(drop)
+            place.write(move |tx, scene| open::invited(tx, scene, &peer, &invite.req_info)).map(drop)
         } else {
             assert_eq!(errand.call, call::GROUP_NOTICE.name);
             let notice: Notice = json::read(&body).unwrap();

@@ -654,7 +654,7 @@ impl OfUser<'_> {
         let applicant = UserInfo { remark, ..self.me.clone() };
         self.ask_in(group, info, self.me.clone(), vec![applicant]).await?;
         if !(with_ticket && matches!(at, At::There(_))) {
-            let (id, user, expires_ms) = (group.clone(), self.id().clone(), self.server().expires_ms());
+            let (id, user, expires_ms) = (group.clone(), self.id().clone(), clock::now_ms() + join::OPEN_MS);
             self.server().store.write(move |tx| open::applied(tx, &id, known, &user, expires_ms)).await?;
         }
         Ok(json!({}))

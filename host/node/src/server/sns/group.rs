@@ -91,7 +91,7 @@ pub(super) async fn invite(ask: Asked) -> Result<Reply, Problem> {
             let act = Act { group, actor: inviter, expires_ms };
             join::request(tx, scene, &act, &req.user_info, &req.invite_users, &peer)?
         } else {
-            open::invited(tx, scene, &peer, &req, expires_ms)?
+            open::invited(tx, scene, &peer, &req)?
         };
         tx.audit(audit);
         Ok(done)
