@@ -4,7 +4,7 @@ use isthmus_store::Tx;
 use isthmus_wire::{Code, ServerId, UserId, UserInfo};
 use serde_json::json;
 
-use super::link::{self, Link, Stand};
+use super::link::{self, Deed, Link, Stand};
 use super::row;
 use super::tell::{self, Line};
 use crate::account::User;
@@ -36,9 +36,10 @@ pub(super) struct Far<'a> {
 
 impl Far<'_> {
     /// Whether the link has heard this very call; now it has.
-    fn again(self, link: &mut Link) -> bool {
-        let again = self.name.is_some() && link.heard == self.name;
-        link.heard = self.name;
+    fn again(self, link: &mut Link, deed: Deed) -> bool {
+        let heard = self.name.map(|name| (deed, name));
+        let again = heard.is_some() && link.heard == heard;
+        link.heard = heard;
         again
     }
 }
@@ -66,8 +67,8 @@ impl Other<'_> {
         self.far.is_some_and(|far| far.name.is_none())
     }
 
-    fn again(&self, link: &mut Link) -> bool {
-        self.far.is_some_and(|far| far.again(link))
+    fn again(&self, link: &mut Link, deed: Deed) -> bool {
+        self.far.is_some_and(|far| far.again(link, deed))
     }
 
     /// What others than friends may know of it.
@@ -90,7 +91,7 @@ pub(super) fn request(
     remark: Option<String>,
 ) -> Result<Done, Error> {
     let mut link = row::link(tx, &user.id, other.id())?;
-    if other.again(&mut link) {
+    if other.again(&mut link, Deed::Request) {
         return Ok(Done::default());
     }
     link.their_request = other.far.and_then(|far| far.name);
@@ -188,7 +189,7 @@ pub(super) fn answer(
     agree: bool,
 ) -> Result<Done, Error> {
     let mut link = row::link(tx, &user.id, other.id())?;
-    if other.again(&mut link) {
+    if other.again(&mut link, Deed::Answer) {
         return Ok(Done::default());
     }
     let fits = other.answers(&link);
@@ -228,7 +229,7 @@ pub(super) fn deletion(
     far: Option<Far<'_>>,
 ) -> Result<Done, Error> {
     let mut link = row::link(tx, user, other)?;
-    if far.is_some_and(|far| far.again(&mut link)) {
+    if far.is_some_and(|far| far.again(&mut link, Deed::Delete)) {
         return Ok(Done::default());
     }
     let was = match link.stand {

@@ -41,6 +41,15 @@ impl Stand {
     }
 }
 
+/// What a call of another server does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Deed {
+    Request,
+    Answer,
+    Delete,
+}
+
 /// What a local user has to do with another one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {
@@ -65,9 +74,10 @@ pub struct Link {
     /// The name under which the other one's request came, if it had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) their_request: Option<TimeId>,
-    /// The other server's last call about the two, if it named it: the same name again is the same call again.
+    /// The other server's last call about the two, if it named it: what it did and the name. The same again is the same
+    /// call again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) heard: Option<TimeId>,
+    pub(super) heard: Option<(Deed, TimeId)>,
     /// When an answer was last sent again to a request that came again, in milliseconds since 1970 UTC.
     #[serde(default)]
     pub(super) again_ms: u64,

@@ -344,6 +344,24 @@ fn a_request_that_comes_again_right_after_its_refusal_is_refused_again() {
 }
 
 #[test]
+fn a_name_tells_repeated_calls_from_new_ones_and_one_deed_from_another() {
+    let place = Place::north();
+    let add = || Said::Add(Add { user_id: user(ALICE), remark: None, user_info: info_of(CAROL, None) });
+    let delete = || Said::Delete(Delete { user_id: user(ALICE), requester_id: user(CAROL) });
+    let (one, two) = (place.mint(), place.mint());
+    for said in [add(), add(), delete(), add(), delete(), delete()] {
+        take_named(&place, come("south", Some(one)), said).unwrap();
+    }
+    assert_eq!(news(&place, ALICE).len(), 4, "what follows on a server's one errand may have one name");
+    take_named(&place, come("south", Some(one)), add()).unwrap();
+    answer(&place, ALICE, CAROL, false).unwrap();
+    take_named(&place, come("south", Some(one)), add()).unwrap();
+    assert_eq!(stand(&place, ALICE, CAROL), Stand::None, "the same request again");
+    take_named(&place, come("south", Some(two)), add()).unwrap();
+    assert_eq!(stand(&place, ALICE, CAROL), Stand::Asks, "a new one, however soon");
+}
+
+#[test]
 fn a_request_or_a_yes_that_never_arrives_is_taken_back_and_its_user_told() {
     let refusal = || Settlement::Refused { code: Code::DeniedByAccess, message: "no".into() };
     let cases = [(Settlement::Expired, "expired"), (refusal(), "refused 1102")];
