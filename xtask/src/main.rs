@@ -6,7 +6,6 @@ mod demo;
 mod gate;
 mod plugins;
 mod shell;
-mod toolchain;
 mod tools;
 
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! Builds the plugins: core modules by cargo, components by `wit-component`. What comes out
+//! Builds the plugins of this repository. What comes out
 //! depends on the sources, the interface and the compiler; while these stay, nothing is built.
 
 use std::fs;
@@ -6,10 +6,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use wit_component::ComponentEncoder;
+use isthmus_toolchain::{TARGET, Toolchain};
 
-use crate::shell::{Outcome, at, output, root, run, target};
-use crate::toolchain::{self, TARGET};
+use crate::shell::{Failure, Outcome, at, output, root, run, target};
 
 /// To be raised when this file makes other components of the same modules.
 const RECIPE: &str = "isthmus plugins, recipe 1";
@@ -30,9 +29,9 @@ pub(crate) fn build() -> Outcome {
         println!("plugins: unchanged since they were built");
         return Ok(());
     }
-    let toolchain = toolchain::provide()?;
+    let toolchain = Toolchain::provide(&mut |said| println!("{said}")).map_err(told)?;
     let mut build = toolchain.build();
-    build.current_dir(root().join("plugins")).arg("--target-dir").arg(modules());
+    build.current_dir(root().join("plugins")).args(["--locked", "--workspace", "--target-dir"]).arg(modules());
     run(&mut build)?;
     for guest in &guests {
         componentize(guest)?;
@@ -75,23 +74,17 @@ fn packages(folder: &Path) -> Outcome<Vec<String>> {
     Ok(names)
 }
 
-/// The component is written beside its place and renamed: nobody ever reads half of one.
 fn componentize(guest: &Guest) -> Outcome {
-    let module = fs::read(&guest.module).map_err(at(&guest.module))?;
-    let named = |wrong: &dyn std::fmt::Debug| format!("{}: {wrong:?}", guest.module.display());
-    let component = ComponentEncoder::default()
-        .validate(true)
-        .module(&module)
-        .and_then(|encoder| encoder.encode())
-        .map_err(|wrong| named(&wrong))?;
-    let folder = guest.component.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder).map_err(at(folder))?;
-    let unfinished = guest.component.with_extension(format!("wasm.{}", std::process::id()));
-    fs::write(&unfinished, &component).map_err(at(&unfinished))?;
-    fs::rename(&unfinished, &guest.component).map_err(at(&guest.component))?;
+    let bytes = isthmus_toolchain::componentize(&guest.module, &guest.component).map_err(told)?;
     let shown = guest.component.strip_prefix(root()).unwrap_or(&guest.component);
-    println!("{}: {} KiB", shown.display(), component.len() / 1024);
+    println!("{}: {} KiB", shown.display(), bytes / 1024);
     Ok(())
+}
+
+/// An error with its causes, for the person who called us.
+fn told(error: isthmus_toolchain::ToolchainError) -> Failure {
+    let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+    format!("{error}{cause}").into()
 }
 
 /// A hash of all that the components are made of.

@@ -20,6 +20,7 @@ mod prepare;
 mod redact;
 mod report;
 mod sandbox;
+mod schema;
 mod services;
 mod session;
 mod stats;

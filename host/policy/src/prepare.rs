@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use serde_json::Value;
 use wasmtime::Store;
 use wasmtime::component::{Component, Instance, InstancePre};
 
@@ -17,6 +18,7 @@ use crate::sandbox::engine::Sandbox;
 use crate::sandbox::inspect::{Anatomy, inspect};
 use crate::sandbox::snapshot::Instrumented;
 use crate::sandbox::state::{Lists, PluginHost, State};
+use crate::schema;
 use crate::services::Services;
 use crate::stats::AllFigures;
 
@@ -140,6 +142,7 @@ impl Workshop {
         let wasm = instrumented.as_ref().map_or(raw.wasm, |instrumented| &instrumented.wasm);
         let component = self.compile(wasm)?;
         let pre = self.link(&component).map_err(|said| vec![Finding::component(said)])?;
+        self.validate_shape(&pre, host, &raw.entry.settings)?;
         let warnings = self.validate(&pre, host)?;
         let (mut store, instance) = self.initialised(&pre, host)?;
         let snapshot = instrumented.and_then(|instrumented| {
@@ -186,6 +189,26 @@ impl Workshop {
             Ok((instance, guest)) => Ok((store, instance, guest)),
             Err(error) => Err(vec![blame("does not start", &error, &store)]),
         }
+    }
+
+    /// The settings against the plugin's schema: all mistakes at once, before the plugin reads any of them.
+    fn validate_shape(
+        &self,
+        pre: &InstancePre<State>,
+        host: &Arc<PluginHost>,
+        settings: &Value,
+    ) -> Result<(), Vec<Finding>> {
+        let (mut store, _, guest) = self.instance(pre, host)?;
+        let schema = guest
+            .call_settings_schema(&mut store)
+            .map_err(|error| vec![blame("`settings-schema` failed", &error, &store)])?;
+        let mistakes = schema::mistakes(&schema, settings)
+            .map_err(|said| vec![Finding::component(format!("its settings schema {said}"))])?;
+        if mistakes.is_empty() {
+            return Ok(());
+        }
+        let finding = |(pointer, message)| Finding { error: true, settings: Some(pointer), message };
+        Err(mistakes.into_iter().map(finding).collect())
     }
 
     /// The plugin's own opinion of its settings: warnings, or errors.

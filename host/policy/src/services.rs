@@ -1,5 +1,7 @@
 //! What the host knows of users and servers, as plugins with the `directory` grant may ask it.
 
+use crate::sandbox::now_ms;
+
 /// Answers to the `directory` capability. `None` always means: not known here.
 ///
 /// Called on the thread that runs the plugin, within the plugin's time limit: look it up in
@@ -13,6 +15,10 @@ pub trait Services: Send + Sync {
     fn server_area(&self, server: &str) -> Option<String>;
     /// A named attribute of a user.
     fn user_attribute(&self, user: &str, name: &str) -> Option<String>;
+    /// The time for `clock` and `counters`, in milliseconds since 1970 UTC: the system's, save in table tests.
+    fn now_ms(&self) -> u64 {
+        now_ms()
+    }
 }
 
 /// Knows nothing: for tools and tests.

@@ -113,7 +113,9 @@ impl Plugin for AccessList {
     const SCHEMA: &'static str = include_str!("schema.json");
 
     fn check(settings: &Settings) -> Vec<Diagnostic> {
-        let mut found = Vec::new();
+        let named = [("/black_list", &settings.black_list), ("/white_list", &settings.white_list)];
+        let missing = |(pointer, list): (&str, &Option<String>)| lists::must_exist(list.as_deref()?, pointer);
+        let mut found: Vec<_> = named.into_iter().filter_map(missing).collect();
         let lists_servers = |rule: &Rule| rule.list == List::White;
         if settings.mode == Mode::ListedOnly
             && settings.white_list.is_none()

@@ -187,6 +187,8 @@ fn mistakes_in_settings_are_located() {
         (r#"{"rules":[{"list":"black","hours":"8-18"}]}"#, "/rules/0/hours", "no span"),
         (r#"{"rules":[{"list":"black","hours":"08:00-08:00"}]}"#, "/rules/0/hours", "no span"),
         (r#"{"utc_offset":"CST"}"#, "/utc_offset", "no offset"),
+        (r#"{"black_list":"bda"}"#, "/black_list", "no list `bda`"),
+        (r#"{"white_list":"friend"}"#, "/white_list", "no list `friend`"),
         (r#"{"mode":"listed-only"}"#, "/mode", "admits no other server"),
         (r#"{"rules":[{"list":"black"}]}"#, "/rules/0", "denies everything"),
     ] {

@@ -68,6 +68,7 @@ impl Plugin for ContentFilter {
             if group.words.is_some() == group.list.is_some() {
                 found.push(Diagnostic::error(&here, "either `words` or `list`, one of them"));
             }
+            found.extend(group.list.iter().filter_map(|list| lists::must_exist(list, format!("{here}/list"))));
             for (at, word) in group.words.iter().flatten().enumerate() {
                 if word.trim().is_empty() {
                     let place = format!("{here}/words/{at}");

@@ -140,6 +140,7 @@ fn mistakes_in_settings_are_located() {
         (r#"{"keywords":[{"action":"mask","words":["a"," "]}]}"#, "/keywords/0/words/1", "empty"),
         (r#"{"keywords":[{"action":"burn","words":["a"]}]}"#, "/keywords/0/action", "burn"),
         (r#"{"keywords":[{"words":["a"]}]}"#, "/keywords/0", "missing field `action`"),
+        (r#"{"keywords":[{"action":"mask","list":"wrods"}]}"#, "/keywords/0/list", "no list `wrods`"),
         (r#"{"max_chars":-1}"#, "/max_chars", "invalid value"),
         (r#"{"max_chars":0}"#, "/max_chars", "rejects every text"),
         (r#"{"maxchars":1}"#, "/maxchars", "unknown field"),

@@ -36,6 +36,25 @@ pub mod clock {
 /// Named lists of the bundle, `lists/NAME.txt` (grant `lists`).
 pub mod lists {
     use super::answering;
+    use crate::Diagnostic;
+
+    /// Whether the bundle has a list of this name; [`crate::Plugin::check`] may ask.
+    pub fn known(name: &str) -> bool {
+        answering::lists::known(name)
+    }
+
+    /// An error for the setting at `pointer` if it names a list that the bundle does not have.
+    ///
+    /// ```
+    /// use isthmus_plugin::{lists, testing::TestHost};
+    /// TestHost::default().list("spam", ["casino"]).install();
+    /// assert!(lists::must_exist("spam", "/list").is_none());
+    /// assert!(lists::must_exist("spma", "/list").is_some());
+    /// ```
+    pub fn must_exist(name: &str, pointer: impl Into<String>) -> Option<Diagnostic> {
+        let missing = || Diagnostic::error(pointer, format!("the bundle has no list `{name}` (lists/{name}.txt)"));
+        (!known(name)).then(missing)
+    }
 
     /// Whether the list holds exactly this entry. False for an unknown list.
     pub fn contains(name: &str, entry: &str) -> bool {
@@ -85,6 +104,12 @@ pub mod counters {
     /// The sum over the window, unchanged.
     pub fn sum(key: &str, window_ms: u32) -> u64 {
         answering::counters::sum(key, window_ms)
+    }
+
+    /// Takes tokens out of a bucket that holds at most `burst` and fills from empty to full within `fill_ms`.
+    /// 0: taken; otherwise the milliseconds to wait, and nothing was taken.
+    pub fn take(key: &str, tokens: u32, burst: u32, fill_ms: u32) -> u64 {
+        answering::counters::take(key, tokens, burst, fill_ms)
     }
 }
 

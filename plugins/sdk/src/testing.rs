@@ -28,6 +28,8 @@ pub struct TestHost {
     pub attributes: HashMap<(String, String), String>,
     /// Sums by key; the window's passing is the test's to play.
     pub counters: HashMap<String, u64>,
+    /// Tokens taken so far by bucket; the test plays its filling by removing the key.
+    pub buckets: HashMap<String, u32>,
     /// Lines logged.
     pub logged: Vec<(Level, String)>,
     /// Figures by name.
@@ -114,6 +116,9 @@ pub(crate) mod answering {
 
     pub(crate) mod lists {
         use super::HOST;
+        pub(crate) fn known(name: &str) -> bool {
+            HOST.with_borrow(|host| host.lists.contains_key(name))
+        }
         pub(crate) fn contains(name: &str, entry: &str) -> bool {
             entries(name).iter().any(|known| known == entry)
         }
@@ -150,6 +155,14 @@ pub(crate) mod answering {
         }
         pub(crate) fn sum(key: &str, _window_ms: u32) -> u64 {
             HOST.with_borrow(|host| host.counters.get(key).copied().unwrap_or_default())
+        }
+        pub(crate) fn take(key: &str, tokens: u32, burst: u32, fill_ms: u32) -> u64 {
+            HOST.with_borrow_mut(|host| {
+                let taken = host.buckets.entry(key.to_owned()).or_default();
+                let there = taken.saturating_add(tokens) <= burst;
+                *taken += if there { tokens } else { 0 };
+                if there { 0 } else { u64::from(fill_ms / burst.max(1)) }
+            })
         }
     }
 

@@ -1,5 +1,5 @@
-//! Counters over sliding windows that the host keeps for plugins: they survive a swap and are
-//! shared by all instances, so that a rate limit means what it says.
+//! Counters over sliding windows, and token buckets, that the host keeps for plugins: they survive a
+//! swap and are shared by all instances, so that a rate limit means what it says.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -21,18 +21,34 @@ pub(crate) struct Counters {
 #[derive(Default)]
 struct Inner {
     windows: HashMap<(String, u32), Window>,
+    /// By key and shape: the moment, in microseconds since 1970, when the bucket is full again.
+    buckets: HashMap<(String, Bucket), u64>,
     swept_ms: u64,
+}
+
+/// A token bucket's shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Bucket {
+    /// Tokens that it holds at most.
+    pub(crate) burst: u32,
+    /// How long it takes to fill an empty one.
+    pub(crate) fill_ms: u32,
 }
 
 impl Inner {
     /// Whether a new key finds a place. Keys in use are never forgotten for new ones: that would let
     /// a flood of new keys lift the limits of old ones.
     fn room(&mut self, now_ms: u64) -> bool {
-        if self.windows.len() >= KEYS && now_ms >= self.swept_ms + SWEEP_MS {
+        if self.len() >= KEYS && now_ms >= self.swept_ms + SWEEP_MS {
             self.swept_ms = now_ms;
             self.windows.retain(|(_, window), counter| counter.newest + PARTS as u64 > now_ms / part_ms(*window));
+            self.buckets.retain(|_, full_us| *full_us > now_ms * 1_000);
         }
-        self.windows.len() < KEYS
+        self.len() < KEYS
+    }
+
+    fn len(&self) -> usize {
+        self.windows.len() + self.buckets.len()
     }
 }
 
@@ -93,6 +109,33 @@ impl Counters {
     }
 }
 
+impl Counters {
+    /// Takes tokens out of a plugin's bucket: 0 if they were there, else the milliseconds to wait for them. More than it
+    /// ever holds is never there. A key too long or too many has no bucket, and nothing is taken from it.
+    pub(crate) fn take(&self, plugin: &str, key: &str, tokens: u32, bucket: Bucket, now_ms: u64) -> u64 {
+        if key.len() > KEY_BYTES || tokens == 0 || bucket.fill_ms == 0 {
+            return 0;
+        }
+        if tokens > bucket.burst {
+            return u64::from(bucket.fill_ms);
+        }
+        let (now_us, fill_us) = (now_ms * 1_000, u64::from(bucket.fill_ms) * 1_000);
+        let cost_us = (fill_us * u64::from(tokens)).div_ceil(u64::from(bucket.burst));
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (format!("{plugin}\0{key}"), bucket);
+        if !inner.buckets.contains_key(&key) && !inner.room(now_ms) {
+            return 0;
+        }
+        let full_us = inner.buckets.entry(key).or_insert(now_us);
+        let after_us = (*full_us).max(now_us) + cost_us;
+        let late_us = after_us.saturating_sub(now_us + fill_us);
+        if late_us == 0 {
+            *full_us = after_us;
+        }
+        late_us.div_ceil(1_000)
+    }
+}
+
 fn part_ms(window_ms: u32) -> u64 {
     (u64::from(window_ms) / PARTS as u64).max(1)
 }
@@ -109,6 +152,22 @@ mod tests {
         assert_eq!(counters.sum("p", "alice", 16_000, 1_015_999), 3);
         assert_eq!(counters.sum("p", "alice", 16_000, 1_017_000), 1);
         assert_eq!(counters.sum("p", "alice", 16_000, 1_100_000), 0);
+    }
+
+    #[test]
+    fn a_bucket_gives_its_burst_at_once_and_then_at_its_rate() {
+        let counters = Counters::default();
+        let take = |tokens, now_ms| counters.take("p", "alice", tokens, Bucket { burst: 4, fill_ms: 1_000 }, now_ms);
+        for at in [5_000, 5_000, 5_001, 5_001] {
+            assert_eq!(take(1, at), 0);
+        }
+        assert_eq!(take(1, 5_100), 150, "the next token is there after a quarter of a second");
+        assert_eq!(take(1, 5_249), 1, "asking in vain costs nothing");
+        assert_eq!(take(1, 5_250), 0);
+        assert_eq!(take(4, 9_000), 0, "full again, and no fuller");
+        assert_eq!(take(1, 9_000), 250);
+        assert_eq!(take(5, 99_000), 1_000, "more than it ever holds");
+        assert_eq!(counters.take("q", "alice", 4, Bucket { burst: 4, fill_ms: 1_000 }, 9_000), 0, "another plugin's");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use wasmtime::Result;
 use wasmtime::component::Resource;
 
+use super::counters::Bucket;
 use super::now_ms;
 use super::state::{State, count};
 use crate::bindings::isthmus::policy::{clock, counters, directory, lists, log, message, metrics, settings, types};
@@ -48,7 +49,7 @@ impl log::Host for State {
 impl clock::Host for State {
     fn now_ms(&mut self) -> Result<u64> {
         self.spend_host_call()?;
-        Ok(now_ms())
+        Ok(self.host.services.now_ms())
     }
 }
 
@@ -60,6 +61,11 @@ impl settings::Host for State {
 }
 
 impl lists::Host for State {
+    fn known(&mut self, name: String) -> Result<bool> {
+        self.spend_host_call()?;
+        Ok(self.host.lists.contains_key(&name))
+    }
+
     fn contains(&mut self, name: String, entry: String) -> Result<bool> {
         self.spend_host_call()?;
         Ok(self.host.lists.get(&name).is_some_and(|list| list.set.contains(&entry)))
@@ -96,12 +102,18 @@ impl directory::Host for State {
 impl counters::Host for State {
     fn add(&mut self, key: String, amount: u32, window_ms: u32) -> Result<u64> {
         self.spend_host_call()?;
-        Ok(self.host.counters.add(&self.host.name, &key, amount, window_ms, now_ms()))
+        Ok(self.host.counters.add(&self.host.name, &key, amount, window_ms, self.host.services.now_ms()))
     }
 
     fn sum(&mut self, key: String, window_ms: u32) -> Result<u64> {
         self.spend_host_call()?;
-        Ok(self.host.counters.sum(&self.host.name, &key, window_ms, now_ms()))
+        Ok(self.host.counters.sum(&self.host.name, &key, window_ms, self.host.services.now_ms()))
+    }
+
+    fn take(&mut self, key: String, tokens: u32, burst: u32, fill_ms: u32) -> Result<u64> {
+        self.spend_host_call()?;
+        let bucket = Bucket { burst, fill_ms };
+        Ok(self.host.counters.take(&self.host.name, &key, tokens, bucket, self.host.services.now_ms()))
     }
 }
 
