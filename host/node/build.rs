@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 /// Shipped plugins, `builtin:NAME` in a bundle.
-const SHIPPED: &[&str] = &["access-list", "content-filter", "audit-redact"];
+const SHIPPED: &[&str] = &["access-list", "rate-guard", "content-filter", "dlp-cn", "audit-redact"];
 /// What the demo shows a misbehaving plugin with.
 const DEMO: &[&str] = &["hostile/loops"];
 

@@ -17,6 +17,7 @@ mod identity;
 mod log_in;
 mod openapi;
 mod people;
+mod plugins;
 mod reading;
 mod recall;
 mod roles;

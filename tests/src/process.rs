@@ -139,7 +139,7 @@ impl Drop for Child {
 }
 
 /// `isthmus` as built beside this test, and built now if it is not as new as its sources (cargo looks).
-fn executable() -> &'static Path {
+pub fn executable() -> &'static Path {
     static FOUND: OnceLock<PathBuf> = OnceLock::new();
     FOUND.get_or_init(|| {
         let own = std::env::current_exe().unwrap();

@@ -24,6 +24,7 @@ pub(crate) fn test() -> Outcome {
     gate.step("fuzz targets, briefly", fuzz)?;
     gate.step("benches, each once", || run(cargo().args(TEST).args(["--workspace", "--bench", "*"])))?;
     gate.tests("tests of the plugins", in_plugins(cargo().args(TEST).arg("--workspace")))?;
+    gate.step("table tests of the plugins", table_tests)?;
     gate.tests("examples in the documentation", cargo().args(TEST).args(["--workspace", "--doc"]))?;
     let code = ["--workspace", "--lib", "--bins", "--tests"];
     gate.tests("tests", cargo().args(TEST).args(code).arg("--no-fail-fast"))?;
@@ -127,6 +128,17 @@ fn documentation() -> Outcome {
     let doc = ["doc", "--locked", "--workspace", "--no-deps"];
     run(cargo().args(doc).env("RUSTDOCFLAGS", "-D warnings"))?;
     run(in_plugins(cargo().args(doc).env("RUSTDOCFLAGS", "-D warnings")))
+}
+
+/// As a plugin's author runs them.
+fn table_tests() -> Outcome {
+    for name in plugins::tested()? {
+        let component = plugins::component(&name);
+        let test =
+            ["run", "--locked", "--quiet", "--package", "isthmus-node", "--bin", "isthmus", "--", "plugin", "test"];
+        run(cargo().args(test).arg(root().join("plugins").join(name)).arg("--component").arg(component))?;
+    }
+    Ok(())
 }
 
 /// The advisories come from the network: without it the rest is checked all the same.

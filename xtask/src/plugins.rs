@@ -1,5 +1,5 @@
-//! Builds the plugins of this repository. What comes out
-//! depends on the sources, the interface and the compiler; while these stay, nothing is built.
+//! Builds the plugins of this repository. What comes out depends on the sources, the interface and
+//! the compiler; while these stay, nothing is built.
 
 use std::fs;
 use std::io;
@@ -56,6 +56,17 @@ fn guests() -> Outcome<Vec<Guest>> {
     Ok(guests)
 }
 
+/// Plugins that have table tests.
+pub(crate) fn tested() -> Outcome<Vec<String>> {
+    let plugins = root().join("plugins");
+    Ok(packages(&plugins)?.into_iter().filter(|name| plugins.join(name).join("tests").is_dir()).collect())
+}
+
+/// Where a plugin's component is built to.
+pub(crate) fn component(name: &str) -> PathBuf {
+    target().join("plugins").join(name).with_extension("wasm")
+}
+
 fn guest(package: &str, out: &Path) -> Guest {
     let file = format!("{}.wasm", package.replace('-', "_"));
     Guest { module: modules().join(TARGET).join("release").join(file), component: out.with_extension("wasm") }
@@ -82,6 +93,7 @@ fn componentize(guest: &Guest) -> Outcome {
 }
 
 /// An error with its causes, for the person who called us.
+#[expect(clippy::needless_pass_by_value, reason = "`map_err` hands it over")]
 fn told(error: isthmus_toolchain::ToolchainError) -> Failure {
     let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
     format!("{error}{cause}").into()

@@ -32,6 +32,8 @@ pub(crate) struct Loaded {
 /// Whose bundles are believed; none for what was believed before and kept since.
 pub(crate) struct Trust<'a> {
     pub(crate) keys: &'a [TrustedKey],
+    /// How many of them must have signed.
+    pub(crate) needed: usize,
     pub(crate) allow_unsigned: bool,
 }
 
@@ -48,7 +50,7 @@ pub(crate) fn load(
 ) -> Result<Loaded, Diagnostics> {
     let only = |diagnostic| Diagnostics(vec![diagnostic]);
     if let Some(trust) = trust {
-        signature::verify(&files, trust.keys, trust.allow_unsigned).map_err(only)?;
+        signature::verify(&files, trust.keys, trust.needed, trust.allow_unsigned).map_err(only)?;
     }
     let text = files.text(MANIFEST).map_err(only)?.to_owned();
     let mut diagnostics = Vec::new();

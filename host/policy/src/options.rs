@@ -32,6 +32,8 @@ pub struct PolicyOptions {
     pub key: [u8; 32],
     /// Keys of those who may sign bundles.
     pub trusted_keys: Vec<TrustedKey>,
+    /// How many of them must have signed a bundle.
+    pub signatures_needed: usize,
     /// Whether bundles without a valid signature may be activated.
     pub allow_unsigned: bool,
     /// Components by name, for `component = "builtin:NAME"`.

@@ -35,6 +35,7 @@ pub struct Policy {
     active: ArcSwap<Generation>,
     workshop: Workshop,
     trusted_keys: Vec<TrustedKey>,
+    signatures_needed: usize,
     allow_unsigned: bool,
     builtins: Builtins,
     redaction_key: [u8; 32],
@@ -82,6 +83,7 @@ impl Policy {
             redaction_key: options.redaction_key,
             allow_unsigned: options.allow_unsigned,
             trusted_keys: options.trusted_keys,
+            signatures_needed: options.signatures_needed,
             swapping: Mutex::default(),
             kept: Mutex::new(kept),
             hooks: Mutex::default(),
@@ -200,7 +202,8 @@ impl Policy {
     }
 
     fn load(&self, source: &BundleSource) -> Result<Loaded, Diagnostics> {
-        let trust = Trust { keys: &self.trusted_keys, allow_unsigned: self.allow_unsigned };
+        let trust =
+            Trust { keys: &self.trusted_keys, needed: self.signatures_needed, allow_unsigned: self.allow_unsigned };
         let files = Files::read(source).map_err(|diagnostic| Diagnostics(vec![diagnostic]))?;
         load(&self.workshop, self.builtins, files, Some(&trust))
     }

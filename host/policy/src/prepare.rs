@@ -17,7 +17,7 @@ use crate::sandbox::counters::Counters;
 use crate::sandbox::engine::Sandbox;
 use crate::sandbox::inspect::{Anatomy, inspect};
 use crate::sandbox::snapshot::Instrumented;
-use crate::sandbox::state::{Lists, PluginHost, State};
+use crate::sandbox::state::{Limits, Lists, PluginHost, State};
 use crate::schema;
 use crate::services::Services;
 use crate::stats::AllFigures;
@@ -189,6 +189,28 @@ impl Workshop {
             Ok((instance, guest)) => Ok((store, instance, guest)),
             Err(error) => Err(vec![blame("does not start", &error, &store)]),
         }
+    }
+
+    /// The settings schema of a component that has not been given any settings.
+    ///
+    /// # Errors
+    /// Why it cannot tell, in words.
+    pub(crate) fn schema(&self, wasm: &[u8]) -> Result<String, String> {
+        let said = |findings: Vec<Finding>| findings.into_iter().map(|f| f.message).collect::<Vec<_>>().join("; ");
+        let host = Arc::new(PluginHost {
+            name: "inspected".into(),
+            limits: Limits::default(),
+            settings: "{}".to_owned(),
+            lists: Arc::default(),
+            services: self.services.clone(),
+            counters: self.counters.clone(),
+            figures: self.figures.of("inspected"),
+            log_window: Default::default(),
+        });
+        let pre = self.link(&self.compile(wasm).map_err(said)?)?;
+        let (mut store, _, guest) = self.instance(&pre, &host).map_err(said)?;
+        let schema = guest.call_settings_schema(&mut store);
+        schema.map_err(|error| said(vec![blame("`settings-schema` failed", &error, &store)]))
     }
 
     /// The settings against the plugin's schema: all mistakes at once, before the plugin reads any of them.

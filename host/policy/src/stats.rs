@@ -16,6 +16,8 @@ pub(crate) struct Figures {
     faults: [AtomicU64; PluginFault::KINDS.len()],
     micros: AtomicU64,
     histogram: [AtomicU64; TIME_BUCKETS.len() + 1],
+    /// The most memory that one instance had, in bytes.
+    peak_memory: AtomicU64,
     pub(crate) counted: Mutex<BTreeMap<String, u64>>,
 }
 
@@ -30,6 +32,19 @@ impl Figures {
         self.micros.fetch_add(u64::from(micros), Ordering::Relaxed);
         let bucket = TIME_BUCKETS.iter().position(|bound| micros <= *bound).unwrap_or(TIME_BUCKETS.len());
         self.histogram[bucket].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn note_memory(&self, bytes: usize) {
+        self.peak_memory.fetch_max(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn peak_memory(&self) -> u64 {
+        self.peak_memory.load(Ordering::Relaxed)
+    }
+
+    /// The next instance's memory is the most again.
+    pub(crate) fn forget_peak(&self) {
+        self.peak_memory.store(0, Ordering::Relaxed);
     }
 
     pub(crate) fn read(&self, plugin: &str) -> PluginStats {

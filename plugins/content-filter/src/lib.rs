@@ -1,30 +1,73 @@
-//! Keywords by the thousand: texts that hold one are rejected, masked or held.
+//! What may be said: keywords by the thousand, regular expressions, links, lengths, and files by their content and size.
+//! What is found is rejected, held or masked.
 //!
-//! All keywords of all groups are looked for in one pass. If several are found, the gravest
-//! action counts: reject before hold before mask. Case does not matter unless the settings say
-//! so; letters are folded one by one (Unicode's simple lower-casing), so that a hit in the folded
-//! text is a hit at the same character of the original.
+//! All keywords of all groups are looked for in one pass. If several things are found, the gravest action counts: reject
+//! before hold before mask. Case does not matter unless the settings say so; letters of keywords are folded one by one
+//! (Unicode's simple lower-casing), so that a hit in the folded text is a hit at the same character of the original.
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
-use isthmus_plugin::{Body, Call, Content, Diagnostic, Item, Judgement, Plugin, Reason, Verdict, export_plugin, lists};
+use isthmus_plugin::{Body, Call, Content, Diagnostic, Item, Judgement, Patterns, Plugin, Reason, Verdict};
+use isthmus_plugin::{export_plugin, lists};
+use regex_lite::{Regex, RegexBuilder};
 use serde::Deserialize;
 
-const UNSUITABLE: &str = "the text contains words that are not allowed here";
+mod files;
+mod text;
+
+use text::{changes_by_folding, folded, masked, places};
+
+/// Host in the first or second group; a user before `@` is none.
+const LINK: &str = r"\b(?:[a-z][a-z0-9+.-]*://(?:[^\s/?#]*@)?([^\s/?#:]+)|(www\.[^\s/?#:]+))\S*";
 
 /// `[plugin.settings]`
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     keywords: Vec<Keywords>,
+    patterns: Vec<Expressions>,
+    links: Option<Links>,
+    files: Vec<Files>,
     case_sensitive: bool,
     max_chars: Option<usize>,
 }
 
+// The schema, not serde, refuses unknown keys of these: the two do not go together with `flatten`.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Keywords {
     words: Option<Vec<String>>,
     list: Option<String>,
+    #[serde(flatten)]
+    then: Then,
+}
+
+#[derive(Debug, Deserialize)]
+struct Expressions {
+    expressions: Vec<String>,
+    #[serde(flatten)]
+    then: Then,
+}
+
+#[derive(Debug, Deserialize)]
+struct Links {
+    #[serde(default)]
+    allowed: Vec<String>,
+    #[serde(flatten)]
+    then: Then,
+}
+
+#[derive(Debug, Deserialize)]
+struct Files {
+    types: Option<Vec<String>>,
+    #[serde(default)]
+    other_than: bool,
+    larger_than: Option<u64>,
+    #[serde(flatten)]
+    then: Then,
+}
+
+/// What becomes of what was found.
+#[derive(Clone, Debug, Deserialize)]
+struct Then {
     action: Action,
     reason: Option<String>,
     label: Option<String>,
@@ -39,21 +82,31 @@ enum Action {
     Reject,
 }
 
-/// The keywords, ready to be looked for.
+/// All that is looked for. A group is a number in `groups`.
 pub struct ContentFilter {
     /// A contiguous NFA: a third slower than a DFA per byte, but a small part of its size, and
     /// a call that starts from the snapshot pays for every page that it touches.
     automaton: AhoCorasick,
     /// Group of each keyword, by the automaton's pattern number.
     group_of: Vec<u32>,
+    expressions: Vec<(Regex, usize)>,
+    links: Option<(Regex, Patterns, usize)>,
+    files: Vec<(FileRule, usize)>,
     groups: Vec<Group>,
     fold: bool,
     max_chars: usize,
 }
 
+/// Which files: all conditions hold.
+struct FileRule {
+    types: Option<Patterns>,
+    other_than: bool,
+    larger_than: Option<u64>,
+}
+
 struct Group {
     action: Action,
-    reason: String,
+    reason: Reason,
     label: Option<String>,
 }
 
@@ -69,12 +122,21 @@ impl Plugin for ContentFilter {
                 found.push(Diagnostic::error(&here, "either `words` or `list`, one of them"));
             }
             found.extend(group.list.iter().filter_map(|list| lists::must_exist(list, format!("{here}/list"))));
-            for (at, word) in group.words.iter().flatten().enumerate() {
-                if word.trim().is_empty() {
-                    let place = format!("{here}/words/{at}");
-                    found.push(Diagnostic::error(place, "an empty keyword is in every text"));
-                }
+            for (at, word) in group.words.iter().flatten().enumerate().filter(|(_, word)| word.trim().is_empty()) {
+                let place = format!("{here}/words/{at}");
+                found.push(Diagnostic::error(place, format!("an empty keyword (`{word}`) is in every text")));
             }
+        }
+        for (index, group) in settings.patterns.iter().enumerate() {
+            for (at, expression) in group.expressions.iter().enumerate() {
+                let place = format!("/patterns/{index}/expressions/{at}");
+                found.extend(regex(expression, true).err().map(|wrong| Diagnostic::error(place, wrong)));
+            }
+        }
+        for (index, rule) in settings.files.iter().enumerate().filter(|(_, rule)| rule.then.action == Action::Mask) {
+            let place = format!("/files/{index}/action");
+            let what = rule.types.as_ref().map_or("a file", |_| "a file of a certain type");
+            found.push(Diagnostic::error(place, format!("{what} cannot be masked: reject or hold it")));
         }
         if settings.max_chars == Some(0) {
             found.push(Diagnostic::warning("/max_chars", "0 rejects every text"));
@@ -84,22 +146,38 @@ impl Plugin for ContentFilter {
 
     fn init(settings: Settings) -> Result<Self, String> {
         let fold = !settings.case_sensitive;
-        let (mut words, mut group_of, mut groups) = (Vec::new(), Vec::new(), Vec::new());
+        let mut groups = Vec::new();
+        let mut group = |then: Then, code: &str, usual: &str| {
+            let reason = Reason::new(code, then.reason.as_deref().unwrap_or(usual));
+            groups.push(Group { action: then.action, reason, label: then.label });
+            groups.len() - 1
+        };
+        let (mut words, mut group_of, mut expressions) = (Vec::new(), Vec::new(), Vec::new());
         for (number, keywords) in (0..).zip(settings.keywords) {
             let listed = keywords.list.as_deref().map(lists::entries);
-            for word in keywords.words.into_iter().chain(listed).flatten() {
-                let word = word.trim();
-                if !word.is_empty() {
-                    words.push(if fold { folded(word) } else { word.to_owned() });
-                    group_of.push(number);
-                }
+            let all = keywords.words.into_iter().chain(listed).flatten().map(|word| word.trim().to_owned());
+            for word in all.filter(|word| !word.is_empty()) {
+                words.push(if fold { folded(&word) } else { word });
+                group_of.push(number);
             }
-            groups.push(Group {
-                action: keywords.action,
-                reason: keywords.reason.unwrap_or_else(|| UNSUITABLE.to_owned()),
-                label: keywords.label,
-            });
+            group(keywords.then, "keyword", "the text contains words that are not allowed here");
         }
+        for patterns in settings.patterns {
+            let number = group(patterns.then, "pattern", "the text contains something that is not allowed here");
+            for expression in &patterns.expressions {
+                expressions.push((regex(expression, fold)?, number));
+            }
+        }
+        let links = settings.links.map(|links| {
+            let number = group(links.then, "link", "links are not allowed here");
+            Ok::<_, String>((regex(LINK, true)?, Patterns::from_iter(links.allowed), number))
+        });
+        let files = settings.files.into_iter().map(|rule| {
+            let number = group(rule.then, "file", "this file is not allowed here");
+            let (other_than, larger_than) = (rule.other_than, rule.larger_than);
+            (FileRule { types: rule.types.map(Patterns::from_iter), other_than, larger_than }, number)
+        });
+        let files = files.collect();
         let automaton = AhoCorasick::builder()
             .kind(Some(AhoCorasickKind::ContiguousNFA))
             .match_kind(MatchKind::Standard)
@@ -107,44 +185,52 @@ impl Plugin for ContentFilter {
             .build(&words)
             .map_err(|wrong| format!("too many keywords: {wrong}"))?;
         let max_chars = settings.max_chars.unwrap_or(usize::MAX);
-        Ok(Self { automaton, group_of, groups, fold, max_chars })
+        Ok(Self { automaton, group_of, expressions, links: links.transpose()?, files, groups, fold, max_chars })
     }
 }
 
+fn regex(expression: &str, fold: bool) -> Result<Regex, String> {
+    let built = RegexBuilder::new(expression).case_insensitive(fold).size_limit(1 << 20).build();
+    built.map_err(|wrong| format!("`{expression}` is no regular expression: {wrong}"))
+}
+
 impl Content for ContentFilter {
-    fn judge(&self, _call: &Call, item: &Item, _body: Option<Body<'_>>) -> Judgement {
+    fn judge(&self, _call: &Call, item: &Item, body: Option<Body<'_>>) -> Judgement {
         let text = item.text.as_str();
         // No text has more characters than bytes: mostly there is nothing to count.
         if text.len() > self.max_chars && text.chars().count() > self.max_chars {
             let told = format!("the text is longer than {} characters", self.max_chars);
             return Verdict::Reject(Reason::new("too-long", told)).into();
         }
-        let lower = (self.fold && changes_by_folding(text)).then(|| folded(text));
-        let searched = lower.as_deref().unwrap_or(text);
-        let mut hits = Hits::default();
-        for hit in self.automaton.find_overlapping_iter(searched) {
-            let number = self.group_of[hit.pattern().as_usize()] as usize;
-            hits.add(number, self.groups[number].action, hit.range());
+        let mut hits = Hits { of: self, gravest: None, groups: Vec::new(), masks: Vec::new() };
+        hits.keywords(text);
+        for (regex, group) in &self.expressions {
+            regex.find_iter(text).for_each(|hit| hits.add(*group, hit.range()));
         }
-        hits.judgement(text, searched, &self.groups)
+        hits.links(text);
+        if item.kind.starts_with("file.") {
+            hits.files(item, body.as_ref());
+        }
+        hits.judgement(text)
     }
 }
 
-/// What was found in one text.
-#[derive(Default)]
-struct Hits {
+/// What was found in one item.
+struct Hits<'a> {
+    of: &'a ContentFilter,
     /// The group with the gravest action, the first of its kind.
-    gravest: Option<(Action, usize)>,
+    gravest: Option<usize>,
     /// Groups found, each once, in the order of their first hit.
     groups: Vec<usize>,
-    /// Byte ranges in the searched text, by their ends.
+    /// Byte ranges of the text.
     masks: Vec<std::ops::Range<usize>>,
 }
 
-impl Hits {
-    fn add(&mut self, group: usize, action: Action, range: std::ops::Range<usize>) {
-        if self.gravest.is_none_or(|(gravest, _)| action > gravest) {
-            self.gravest = Some((action, group));
+impl Hits<'_> {
+    fn add(&mut self, group: usize, range: std::ops::Range<usize>) {
+        let action = self.of.groups[group].action;
+        if self.gravest.is_none_or(|gravest| action > self.of.groups[gravest].action) {
+            self.gravest = Some(group);
         }
         if !self.groups.contains(&group) {
             self.groups.push(group);
@@ -154,62 +240,58 @@ impl Hits {
         }
     }
 
-    fn judgement(self, text: &str, searched: &str, groups: &[Group]) -> Judgement {
-        let Some((action, gravest)) = self.gravest else {
-            return Judgement::pass();
-        };
-        let reason = || Reason::new("keyword", &groups[gravest].reason);
-        let verdict = match action {
-            Action::Reject => Verdict::Reject(reason()),
-            Action::Hold => Verdict::Hold(reason()),
-            Action::Mask => Verdict::Rewrite(masked(text, searched, self.masks)),
-        };
-        let labels = self.groups.iter().filter_map(|number| groups[*number].label.clone());
-        Judgement { verdict, labels: labels.collect() }
-    }
-}
-
-/// The text with every character of a hit replaced by `*` or, as wide, `＊`.
-fn masked(text: &str, searched: &str, mut hits: Vec<std::ops::Range<usize>>) -> String {
-    hits.sort_by_key(|hit| hit.start);
-    let mut hits = hits.into_iter().peekable();
-    let (mut result, mut end) = (String::with_capacity(text.len()), 0);
-    for (shown, (at, _)) in text.chars().zip(searched.char_indices()) {
-        while let Some(hit) = hits.next_if(|hit| hit.start <= at) {
-            end = end.max(hit.end);
+    fn keywords(&mut self, text: &str) {
+        let of = self.of;
+        let lower = (of.fold && changes_by_folding(text)).then(|| folded(text));
+        let places = lower.as_ref().map(|lower| places(text, lower));
+        for hit in of.automaton.find_overlapping_iter(lower.as_deref().unwrap_or(text)) {
+            let range = places.as_ref().map_or(hit.range(), |places| places[hit.start()]..places[hit.end()]);
+            self.add(of.group_of[hit.pattern().as_usize()] as usize, range);
         }
-        result.push(match shown {
-            kept if at >= end => kept,
-            narrow if narrow.is_ascii() => '*',
-            _ => '＊',
-        });
     }
-    result
-}
 
-/// Whether there is any letter that the automaton does not take in either case by itself. Mostly
-/// there is none, and the text need not be copied.
-fn changes_by_folding(text: &str) -> bool {
-    !text.is_ascii() && text.chars().any(|c| !c.is_ascii() && lower(c) != c)
-}
-
-/// Lower case, character by character.
-fn folded(text: &str) -> String {
-    text.chars().map(lower).collect()
-}
-
-fn lower(c: char) -> char {
-    match c {
-        '\0'..='\x7f' => c.to_ascii_lowercase(),
-        // Chinese, Japanese and Korean writing has no case: the bulk of what is seen here.
-        '\u{2e80}'..='\u{a63f}' | '\u{ac00}'..='\u{d7ff}' => c,
-        _ => {
-            let mut lower = c.to_lowercase();
-            match (lower.next(), lower.next()) {
-                (Some(simple), None) => simple,
-                _ => c,
+    fn links(&mut self, text: &str) {
+        let Some((link, allowed, group)) = &self.of.links else { return };
+        // The expression is dear, and most texts have no link.
+        if !text.contains("://")
+            && !text.bytes().zip(text.bytes().skip(3)).any(|(w, dot)| w | 32 == b'w' && dot == b'.')
+        {
+            return;
+        }
+        for hit in link.captures_iter(text) {
+            let host = hit.get(1).or(hit.get(2)).map(|host| host.as_str()).unwrap_or_default();
+            if let Some(whole) = hit.get(0).filter(|_| !allowed.matches(host)) {
+                self.add(*group, whole.range());
             }
         }
+    }
+
+    /// By content where there is content, by what is told of it before.
+    fn files(&mut self, item: &Item, body: Option<&Body<'_>>) {
+        let told = item.attribute("mediaType").filter(|kind| !kind.is_empty());
+        let kind = body.map(files::kind).or(told);
+        let size = body.map(Body::size).or_else(|| item.attribute("size")?.parse().ok());
+        for (rule, group) in &self.of.files {
+            let of_type =
+                rule.types.as_ref().is_none_or(|types| kind.is_some_and(|kind| types.matches(kind) != rule.other_than));
+            let large = rule.larger_than.is_none_or(|bound| size.is_some_and(|size| size > bound));
+            if of_type && large {
+                self.add(*group, 0..0);
+            }
+        }
+    }
+
+    fn judgement(self, text: &str) -> Judgement {
+        let Some(gravest) = self.gravest.map(|group| &self.of.groups[group]) else {
+            return Judgement::pass();
+        };
+        let verdict = match gravest.action {
+            Action::Reject => Verdict::Reject(gravest.reason.clone()),
+            Action::Hold => Verdict::Hold(gravest.reason.clone()),
+            Action::Mask => Verdict::Rewrite(masked(text, self.masks)),
+        };
+        let labels = self.groups.iter().filter_map(|number| self.of.groups[*number].label.clone());
+        Judgement { verdict, labels: labels.collect() }
     }
 }
 

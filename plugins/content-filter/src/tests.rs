@@ -138,8 +138,14 @@ fn mistakes_in_settings_are_located() {
         (r#"{"keywords":[{"action":"mask"}]}"#, "/keywords/0", "either `words` or `list`"),
         (r#"{"keywords":[{"action":"mask","words":[],"list":"x"}]}"#, "/keywords/0", "either"),
         (r#"{"keywords":[{"action":"mask","words":["a"," "]}]}"#, "/keywords/0/words/1", "empty"),
-        (r#"{"keywords":[{"action":"burn","words":["a"]}]}"#, "/keywords/0/action", "burn"),
+        (r#"{"keywords":[{"action":"burn","words":["a"]}]}"#, "/keywords/0", "burn"),
         (r#"{"keywords":[{"words":["a"]}]}"#, "/keywords/0", "missing field `action`"),
+        (
+            r#"{"patterns":[{"action":"mask","expressions":["a","("]}]}"#,
+            "/patterns/0/expressions/1",
+            "no regular expression",
+        ),
+        (r#"{"files":[{"action":"mask"}]}"#, "/files/0/action", "cannot be masked"),
         (r#"{"keywords":[{"action":"mask","list":"wrods"}]}"#, "/keywords/0/list", "no list `wrods`"),
         (r#"{"max_chars":-1}"#, "/max_chars", "invalid value"),
         (r#"{"max_chars":0}"#, "/max_chars", "rejects every text"),
@@ -153,5 +159,5 @@ fn mistakes_in_settings_are_located() {
 
 #[test]
 fn the_schema_names_every_setting() {
-    assert!(schema_names::<ContentFilter>(&["keywords", "case_sensitive", "max_chars"]));
+    assert!(schema_names::<ContentFilter>(&["keywords", "patterns", "links", "files", "case_sensitive", "max_chars"]));
 }

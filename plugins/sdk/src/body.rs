@@ -3,6 +3,12 @@
 use crate::bindings::imports::isthmus::policy::message;
 
 /// A body in the host's keeping, for the time of one call. At most 64 KiB come with one read.
+///
+/// ```
+/// use isthmus_plugin::Body;
+/// let body = Body::from(b"%PDF-1.7".as_slice());
+/// assert_eq!((body.size(), body.read(0, 4)), (8, b"%PDF".to_vec()));
+/// ```
 #[derive(Debug)]
 pub struct Body<'a>(Source<'a>);
 

@@ -7,6 +7,12 @@ use crate::bindings::imports::isthmus::policy as answering;
 use crate::testing::answering;
 
 /// Messages to the operator's log (grant `log`). Bounded in number and size per call.
+///
+/// ```
+/// use isthmus_plugin::{Level, log, testing::TestHost};
+/// log::write(Level::Info, "ready");
+/// assert_eq!(TestHost::written().logged.len(), 1);
+/// ```
 pub mod log {
     use super::answering;
     use crate::Level;
@@ -24,6 +30,12 @@ pub mod log {
 }
 
 /// Time (grant `clock`).
+///
+/// ```
+/// use isthmus_plugin::{clock, testing::TestHost};
+/// TestHost { now_ms: 1_700_000_000_000, ..TestHost::default() }.install();
+/// assert_eq!(clock::now_ms(), 1_700_000_000_000);
+/// ```
 pub mod clock {
     use super::answering;
 
@@ -34,6 +46,12 @@ pub mod clock {
 }
 
 /// Named lists of the bundle, `lists/NAME.txt` (grant `lists`).
+///
+/// ```
+/// use isthmus_plugin::{lists, testing::TestHost};
+/// TestHost::default().list("spam", ["casino"]).install();
+/// assert!(lists::contains("spam", "casino") && !lists::contains("other", "casino"));
+/// ```
 pub mod lists {
     use super::answering;
     use crate::Diagnostic;
@@ -68,6 +86,11 @@ pub mod lists {
 }
 
 /// What the host knows of users and servers (grant `directory`). `None`: not known here.
+///
+/// ```
+/// use isthmus_plugin::directory;
+/// assert_eq!(directory::is_friend("alice@north", "carol@south"), None);
+/// ```
 pub mod directory {
     use super::answering;
 
@@ -92,7 +115,16 @@ pub mod directory {
     }
 }
 
-/// Counters that the host owns; they survive a swap of the policy (grant `counters`).
+/// Counters and token buckets that the host owns; they survive a swap of the policy (grant `counters`).
+///
+/// ```
+/// use isthmus_plugin::counters;
+/// assert_eq!(counters::add("failed\0alice", 1, 60_000), 1);
+/// // Two at once, and one more every half second:
+/// assert_eq!(counters::take("alice", 1, 2, 1_000), 0);
+/// assert_eq!(counters::take("alice", 1, 2, 1_000), 0);
+/// assert_eq!(counters::take("alice", 1, 2, 1_000), 500);
+/// ```
 pub mod counters {
     use super::answering;
 
@@ -114,6 +146,12 @@ pub mod counters {
 }
 
 /// Figures of the plugin's own on the server's `/metrics` (grant `metrics`).
+///
+/// ```
+/// use isthmus_plugin::{metrics, testing::TestHost};
+/// metrics::count("links", 1);
+/// assert_eq!(TestHost::written().metrics["links"], 1);
+/// ```
 pub mod metrics {
     use super::answering;
 

@@ -45,6 +45,10 @@
 //!
 //! A panic ends the call as a trap. [`log::panics`] lets it say why, at the price of the grant `log`.
 //!
+//! Settings are described by a JSON Schema ([`Plugin::SCHEMA`], mostly `include_str!("schema.json")`): the host checks
+//! `policy.toml` against it before the plugin is asked anything, and tells all mistakes at once. What a schema cannot say,
+//! [`Plugin::check`] does: whether a list is there ([`lists::must_exist`]), whether two settings go together.
+//!
 //! The component imports exactly the capabilities that the plugin calls, and its bundle must
 //! grant each of them. The logic is ordinary Rust: `cargo test` runs it on the developer's own
 //! machine, where [`testing`] plays the host.
@@ -60,12 +64,149 @@ mod settings;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 
+/// What an access hook answers.
+///
+/// ```
+/// use isthmus_plugin::{Decision, Reason};
+/// let closed = Decision::Deny(Reason::new("closed", "this server is not admitted here"));
+/// assert_ne!(closed, Decision::Abstain);
+/// ```
+#[doc(inline)]
 pub use bindings::access::exports::isthmus::policy::access_hook::Decision;
-pub use bindings::audit::exports::isthmus::policy::audit_hook::{Event, Redaction, Severity, Treatment};
-pub use bindings::content::exports::isthmus::policy::content_hook::{Item, Judgement, Verdict};
+/// What happened, after its decision, and what would be recorded of it.
+///
+/// ```
+/// use isthmus_plugin::{Event, testing::call};
+/// let fields = vec![("text".to_owned(), "hello".to_owned())];
+/// let event = Event { call: call("north"), outcome: "allowed".into(), code: 0, fields };
+/// assert_eq!(event.field("text"), Some("hello"));
+/// ```
+#[doc(inline)]
+pub use bindings::audit::exports::isthmus::policy::audit_hook::Event;
+/// What becomes of a recorded field; the host does it, with a key that no plugin sees.
+///
+/// ```
+/// use isthmus_plugin::Redaction;
+/// let redactions = vec![("text".to_owned(), Redaction::Drop), ("actor".to_owned(), Redaction::Hash)];
+/// assert_eq!(redactions[0].1, Redaction::Drop);
+/// ```
+#[doc(inline)]
+pub use bindings::audit::exports::isthmus::policy::audit_hook::Redaction;
+/// How grave an event is.
+///
+/// ```
+/// use isthmus_plugin::Severity;
+/// let severity = |outcome: &str| if outcome == "allowed" { Severity::Info } else { Severity::Warning };
+/// assert_eq!(severity("denied"), Severity::Warning);
+/// ```
+#[doc(inline)]
+pub use bindings::audit::exports::isthmus::policy::audit_hook::Severity;
+/// How an event is recorded.
+///
+/// ```
+/// use isthmus_plugin::{Redaction, Severity, Treatment};
+/// let treatment = Treatment {
+///     severity: Severity::Notice,
+///     redactions: vec![("text".into(), Redaction::Mask)],
+///     detail: true,
+///     sinks: vec![],
+/// };
+/// assert!(treatment.detail);
+/// ```
+#[doc(inline)]
+pub use bindings::audit::exports::isthmus::policy::audit_hook::Treatment;
+/// One text or file that somebody wants to say.
+///
+/// ```
+/// use isthmus_plugin::Item;
+/// let attributes = vec![("mediaType".to_owned(), "image/png".to_owned())];
+/// let item = Item { kind: "file.metadata".into(), text: "cat.png".into(), attributes };
+/// assert_eq!(item.attribute("mediaType"), Some("image/png"));
+/// ```
+#[doc(inline)]
+pub use bindings::content::exports::isthmus::policy::content_hook::Item;
+/// What a content hook answers: a verdict, and labels for the audit record.
+///
+/// ```
+/// use isthmus_plugin::{Judgement, Verdict};
+/// assert_eq!(Judgement::pass().verdict, Verdict::Pass);
+/// let masked: Judgement = Verdict::Rewrite("***".into()).into();
+/// assert!(masked.labels.is_empty());
+/// ```
+#[doc(inline)]
+pub use bindings::content::exports::isthmus::policy::content_hook::Judgement;
+/// What becomes of a text or file.
+///
+/// ```
+/// use isthmus_plugin::{Reason, Verdict};
+/// let held = Verdict::Hold(Reason::new("keyword", "the message waits for a review"));
+/// assert_ne!(held, Verdict::Pass);
+/// ```
+#[doc(inline)]
+pub use bindings::content::exports::isthmus::policy::content_hook::Verdict;
+/// How loud a line of [`log`] is.
+///
+/// ```
+/// use isthmus_plugin::{Level, log, testing::TestHost};
+/// log::write(Level::Warn, "the list is empty");
+/// assert_eq!(TestHost::written().logged[0].0, Level::Warn);
+/// ```
+#[doc(inline)]
 pub use bindings::imports::isthmus::policy::log::Level;
-pub use bindings::imports::isthmus::policy::types::{Call, Direction, Reason, Server};
-pub use bindings::lifecycle::exports::isthmus::policy::lifecycle::{Diagnostic, Severity as DiagnosticSeverity};
+/// One operation that somebody wants carried out.
+///
+/// ```
+/// use isthmus_plugin::testing::call;
+/// let mut call = call("north");
+/// call.attributes.push(("messageType".into(), "text".into()));
+/// assert_eq!((call.operation.as_str(), call.attribute("messageType")), ("message.send", Some("text")));
+/// ```
+#[doc(inline)]
+pub use bindings::imports::isthmus::policy::types::Call;
+/// Which way a call goes.
+///
+/// ```
+/// use isthmus_plugin::{Direction, testing::call};
+/// assert_eq!(call("north").direction, Direction::Inbound);
+/// ```
+#[doc(inline)]
+pub use bindings::imports::isthmus::policy::types::Direction;
+/// Why something was refused or held: a stable code, and public words.
+///
+/// ```
+/// use isthmus_plugin::Reason;
+/// assert_eq!(Reason::new("rate", "too many requests").code, "rate");
+/// ```
+#[doc(inline)]
+pub use bindings::imports::isthmus::policy::types::Reason;
+/// The other server of a call.
+///
+/// ```
+/// use isthmus_plugin::{Server, testing::call};
+/// let north = Server { id: "north".into(), area: String::new(), product: String::new() };
+/// assert_eq!(call("north").peer, Some(north));
+/// assert_eq!(call("").peer, None);
+/// ```
+#[doc(inline)]
+pub use bindings::imports::isthmus::policy::types::Server;
+/// Something wrong with the settings, with its place as a JSON pointer.
+///
+/// ```
+/// use isthmus_plugin::{Diagnostic, DiagnosticSeverity};
+/// let wrong = Diagnostic::warning("/max_chars", "0 rejects every text");
+/// assert_eq!(wrong.severity, DiagnosticSeverity::Warning);
+/// assert_eq!(wrong.to_string(), "/max_chars: 0 rejects every text");
+/// ```
+#[doc(inline)]
+pub use bindings::lifecycle::exports::isthmus::policy::lifecycle::Diagnostic;
+/// Whether a [`Diagnostic`] forbids activation.
+///
+/// ```
+/// use isthmus_plugin::{Diagnostic, DiagnosticSeverity};
+/// assert_eq!(Diagnostic::error("", "no").severity, DiagnosticSeverity::Error);
+/// ```
+#[doc(inline)]
+pub use bindings::lifecycle::exports::isthmus::policy::lifecycle::Severity as DiagnosticSeverity;
 pub use body::Body;
 pub use host::{clock, counters, directory, lists, log, metrics};
 pub use pattern::Patterns;

@@ -5,6 +5,12 @@ use std::collections::HashSet;
 /// A set of patterns. Letters are compared without regard to case (R13: IDs that differ only in
 /// case are one ID); `*` stands for any number of characters, none included. Plain names are
 /// looked up at once, however many there are; patterns with `*` are tried one by one.
+///
+/// ```
+/// use isthmus_plugin::Patterns;
+/// let servers: Patterns = ["north", "rival-*"].into_iter().collect();
+/// assert!(servers.matches("NORTH") && servers.matches("rival-7") && !servers.matches("south"));
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Patterns {
     names: HashSet<Box<str>>,

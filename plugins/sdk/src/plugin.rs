@@ -4,7 +4,35 @@ use serde::de::DeserializeOwned;
 
 use crate::{Body, Call, Decision, Diagnostic, Event, Item, Judgement, Treatment};
 
-/// What every plugin has: settings, and a value made of them once.
+/// What every plugin has: settings, and a value made of them once. The crate's own page has a whole one.
+///
+/// ```
+/// use isthmus_plugin::{Diagnostic, Plugin, lists, testing};
+///
+/// #[derive(serde::Deserialize)]
+/// struct Settings {
+///     list: String,
+/// }
+///
+/// struct Listed(Vec<String>);
+///
+/// impl Plugin for Listed {
+///     type Settings = Settings;
+///     const SCHEMA: &'static str = r#"{"type":"object","required":["list"],"properties":{"list":{"type":"string"}}}"#;
+///
+///     fn check(settings: &Settings) -> Vec<Diagnostic> {
+///         lists::must_exist(&settings.list, "/list").into_iter().collect()
+///     }
+///
+///     fn init(settings: Settings) -> Result<Self, String> {
+///         Ok(Self(lists::entries(&settings.list)))
+///     }
+/// }
+///
+/// testing::TestHost::default().list("spam", ["casino"]).install();
+/// assert_eq!(testing::init::<Listed>(r#"{"list":"spam"}"#).unwrap().0, ["casino"]);
+/// assert_eq!(testing::validate::<Listed>(r#"{"list":"spma"}"#)[0].pointer, "/list");
+/// ```
 pub trait Plugin: Sized + Send + Sync + 'static {
     /// The plugin's table `[plugin.settings]` of `policy.toml`. With
     /// `#[serde(deny_unknown_fields)]` a misspelt key is found when the bundle is checked.
@@ -27,6 +55,22 @@ pub trait Plugin: Sized + Send + Sync + 'static {
 }
 
 /// May this be done at all?
+///
+/// ```
+/// use isthmus_plugin::{Access, Call, Decision};
+/// # use isthmus_plugin::Plugin;
+/// # struct Open;
+/// # impl Plugin for Open {
+/// #     type Settings = serde::de::IgnoredAny;
+/// #     const SCHEMA: &'static str = "";
+/// #     fn init(_: serde::de::IgnoredAny) -> Result<Self, String> { Ok(Self) }
+/// # }
+/// impl Access for Open {
+///     fn decide(&self, call: &Call) -> Decision {
+///         if call.operation == "user.search" { Decision::Allow } else { Decision::Abstain }
+///     }
+/// }
+/// ```
 pub trait Access: Plugin {
     /// Asked before every call between servers and for what local users do. A denial by any
     /// plugin is final; if all abstain, the bundle's default decides.
@@ -34,6 +78,23 @@ pub trait Access: Plugin {
 }
 
 /// May this be said?
+///
+/// ```
+/// use isthmus_plugin::{Body, Call, Content, Item, Judgement, Reason, Verdict};
+/// # use isthmus_plugin::Plugin;
+/// # struct Short;
+/// # impl Plugin for Short {
+/// #     type Settings = serde::de::IgnoredAny;
+/// #     const SCHEMA: &'static str = "";
+/// #     fn init(_: serde::de::IgnoredAny) -> Result<Self, String> { Ok(Self) }
+/// # }
+/// impl Content for Short {
+///     fn judge(&self, _call: &Call, item: &Item, body: Option<Body<'_>>) -> Judgement {
+///         let size = body.map_or(item.text.len() as u64, |body| body.size());
+///         if size > 1_000_000 { Verdict::Reject(Reason::new("too-long", "this is too long")).into() } else { Judgement::pass() }
+///     }
+/// }
+/// ```
 pub trait Content: Plugin {
     /// Asked for every text and file, on the way in and on the way out. `body` is there for
     /// content too large to be handed over whole (`file.content`).
@@ -41,6 +102,23 @@ pub trait Content: Plugin {
 }
 
 /// How is this recorded?
+///
+/// ```
+/// use isthmus_plugin::{Audit, Event, Redaction, Severity, Treatment};
+/// # use isthmus_plugin::Plugin;
+/// # struct Discreet;
+/// # impl Plugin for Discreet {
+/// #     type Settings = serde::de::IgnoredAny;
+/// #     const SCHEMA: &'static str = "";
+/// #     fn init(_: serde::de::IgnoredAny) -> Result<Self, String> { Ok(Self) }
+/// # }
+/// impl Audit for Discreet {
+///     fn treat(&self, _event: &Event) -> Treatment {
+///         let redactions = vec![("text".into(), Redaction::Drop)];
+///         Treatment { severity: Severity::Info, redactions, detail: true, sinks: vec![] }
+///     }
+/// }
+/// ```
 pub trait Audit: Plugin {
     /// Asked for every event after its decision. It can reduce what is kept, never prevent it.
     fn treat(&self, event: &Event) -> Treatment;

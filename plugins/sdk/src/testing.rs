@@ -12,6 +12,12 @@ thread_local! {
 }
 
 /// What the host knows and what it was told.
+///
+/// ```
+/// use isthmus_plugin::{lists, testing::TestHost};
+/// TestHost::default().list("spam", ["casino"]).install();
+/// assert!(lists::known("spam"));
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct TestHost {
     /// Milliseconds since 1970 UTC.

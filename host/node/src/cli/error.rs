@@ -39,6 +39,9 @@ pub enum CliError {
     /// Policy diagnostics.
     #[error("{0}; mend what is listed and check again")]
     BundleBroken(String),
+    /// A plugin, its tests or its signatures are not as they should be.
+    #[error("{0}")]
+    Plugin(String),
     /// Everything else, in its own words.
     #[error("{0}")]
     Failed(String),
@@ -52,7 +55,7 @@ impl CliError {
             CliError::Config(_) | CliError::Usage(_) => 2,
             CliError::Refused { .. } => 3,
             CliError::Unreachable(_) => 4,
-            CliError::NotWhole { .. } | CliError::BundleBroken(_) => 5,
+            CliError::NotWhole { .. } | CliError::BundleBroken(_) | CliError::Plugin(_) => 5,
         }
     }
 

@@ -8,6 +8,7 @@ mod conformance;
 mod error;
 mod out;
 mod play;
+mod plugin;
 mod policy;
 mod role;
 mod target;
@@ -48,6 +49,9 @@ enum Command {
     /// Shows, checks and exchanges a running server's security policy.
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
+    /// Writes, builds, tests, measures and signs policy plugins; needs no server.
+    #[command(subcommand)]
+    Plugin(plugin::PluginCommand),
     /// Searches the audit log, and verifies it from its files alone.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
@@ -70,6 +74,7 @@ pub fn main() -> ExitCode {
         Command::Server(args) => role::server(args),
         Command::Admin(command) => admin::run(command, &out),
         Command::Policy(command) => policy::run(command, &out),
+        Command::Plugin(command) => plugin::run(command, &out),
         Command::Audit(command) => audit::run(command, &out),
     };
     match done {

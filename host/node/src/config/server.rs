@@ -69,6 +69,7 @@ struct RawPolicy {
     watch: bool,
     allow_unsigned: bool,
     trusted_keys: Vec<String>,
+    signatures_needed: usize,
     default_access: DefaultAccess,
 }
 
@@ -172,6 +173,8 @@ pub struct PolicySource {
     pub allow_unsigned: bool,
     /// Ed25519 public keys that count.
     pub trusted_keys: Vec<[u8; 32]>,
+    /// How many of them must have signed a bundle.
+    pub signatures_needed: usize,
     /// Where all plugins abstain and the bundle does not say.
     pub default_access: DefaultAccess,
 }
@@ -249,6 +252,7 @@ fn policy(s: &mut Settle<'_>, raw: &RawPolicy) -> PolicySource {
         dir,
         watch: raw.watch,
         allow_unsigned: raw.allow_unsigned,
+        signatures_needed: s.at_least("policy.signatures_needed", raw.signatures_needed, 1),
         trusted_keys: s.keys("policy.trusted_keys", &raw.trusted_keys),
         default_access: raw.default_access,
     }

@@ -290,6 +290,7 @@ mod tests {
             dir: dir.to_owned(),
             key: [7; 32],
             trusted_keys: Vec::new(),
+            signatures_needed: 1,
             allow_unsigned: true,
             builtins: &[],
             default_bundle: BundleSource::Files(bundle("allow")),

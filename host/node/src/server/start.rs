@@ -278,6 +278,7 @@ fn policy_options(config: &ServerConfig, store: &Store, addresses: Arc<Addresses
         dir: config.data_dir.join("policy"),
         key: store.keyring().derive("policy cache"),
         trusted_keys,
+        signatures_needed: source.signatures_needed,
         allow_unsigned: source.allow_unsigned,
         builtins: shipped::SHIPPED,
         default_bundle,

@@ -17,7 +17,8 @@ const ENTRIES: usize = 200;
 
 /// The compile cache of one server.
 pub(crate) struct Cache {
-    dir: PathBuf,
+    /// None: nothing is kept.
+    dir: Option<PathBuf>,
     key: [u8; 32],
 }
 
@@ -32,12 +33,17 @@ pub(crate) struct Known {
 
 impl Cache {
     pub(crate) fn new(dir: PathBuf, key: &[u8; 32]) -> Self {
-        Self { dir, key: blake3::derive_key("isthmus policy compile cache v1", key) }
+        Self { dir: Some(dir), key: blake3::derive_key("isthmus policy compile cache v1", key) }
+    }
+
+    /// Keeps nothing.
+    pub(crate) fn none() -> Self {
+        Self { dir: None, key: [0; 32] }
     }
 
     /// Loads an entry. Anything wrong with it counts as its absence.
     pub(crate) fn load(&self, engine: &Engine, name: &str) -> Option<(Component, Known)> {
-        let entry = fs::read(self.path(name)).ok()?;
+        let entry = fs::read(self.path(name)?).ok()?;
         let (mac, content) = entry.split_at_checked(MAC_BYTES)?;
         if self.mac(name, content) != blake3::Hash::from_slice(mac).ok()? {
             tracing::warn!(name, "a compile cache entry is not ours; compiled anew");
@@ -57,6 +63,7 @@ impl Cache {
     }
 
     fn write(&self, name: &str, component: &Component, known: &Known) -> std::io::Result<()> {
+        let (Some(dir), Some(path)) = (&self.dir, self.path(name)) else { return Ok(()) };
         let code = component.serialize().map_err(std::io::Error::other)?;
         let known = serde_json::to_vec(known).map_err(std::io::Error::other)?;
         let length = u32::try_from(known.len()).map_err(std::io::Error::other)?;
@@ -64,31 +71,18 @@ impl Cache {
         content.extend_from_slice(&length.to_le_bytes());
         content.extend_from_slice(&known);
         content.extend_from_slice(&code);
-        fs::create_dir_all(&self.dir)?;
-        let path = self.path(name);
+        fs::create_dir_all(dir)?;
         let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
         let mut file = fs::File::create(&temporary)?;
         file.write_all(self.mac(name, &content).as_bytes())?;
         file.write_all(&content)?;
         drop(file);
         fs::rename(&temporary, &path)?;
-        self.prune()
+        prune(dir)
     }
 
-    /// The oldest entries go: what they hold can be compiled again.
-    fn prune(&self) -> std::io::Result<()> {
-        let mut entries = Vec::new();
-        for entry in fs::read_dir(&self.dir)? {
-            let entry = entry?;
-            entries.push((entry.metadata()?.modified()?, entry.path()));
-        }
-        entries.sort();
-        let surplus = entries.len().saturating_sub(ENTRIES);
-        entries.drain(..surplus).try_for_each(|(_, path)| fs::remove_file(path))
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.join(Path::new(name).with_extension("cwasm"))
+    fn path(&self, name: &str) -> Option<PathBuf> {
+        Some(self.dir.as_ref()?.join(Path::new(name).with_extension("cwasm")))
     }
 
     fn mac(&self, name: &str, content: &[u8]) -> blake3::Hash {
@@ -96,6 +90,18 @@ impl Cache {
         hasher.update(name.as_bytes()).update(&[0]).update(content);
         hasher.finalize()
     }
+}
+
+/// The oldest entries go: what they hold can be compiled again.
+fn prune(dir: &Path) -> std::io::Result<()> {
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        entries.push((entry.metadata()?.modified()?, entry.path()));
+    }
+    entries.sort();
+    let surplus = entries.len().saturating_sub(ENTRIES);
+    entries.drain(..surplus).try_for_each(|(_, path)| fs::remove_file(path))
 }
 
 /// The one unsafe place of the product.
@@ -127,16 +133,16 @@ mod tests {
 
         let other = Cache::new(dir.path().to_owned(), &[2; 32]);
         assert!(other.load(&sandbox.engine, "one").is_none(), "another key");
-        fs::copy(cache.path("one"), cache.path("two")).unwrap();
+        fs::copy(cache.path("one").unwrap(), cache.path("two").unwrap()).unwrap();
         assert!(cache.load(&sandbox.engine, "two").is_none(), "another name");
-        let mut bytes = fs::read(cache.path("one")).unwrap();
+        let mut bytes = fs::read(cache.path("one").unwrap()).unwrap();
         for at in [0, MAC_BYTES, bytes.len() - 1] {
             bytes[at] ^= 1;
-            fs::write(cache.path("one"), &bytes).unwrap();
+            fs::write(cache.path("one").unwrap(), &bytes).unwrap();
             assert!(cache.load(&sandbox.engine, "one").is_none(), "byte {at}");
             bytes[at] ^= 1;
         }
-        fs::write(cache.path("one"), &bytes[..10]).unwrap();
+        fs::write(cache.path("one").unwrap(), &bytes[..10]).unwrap();
         assert!(cache.load(&sandbox.engine, "one").is_none(), "cut short");
     }
 }

@@ -110,6 +110,11 @@ impl Counters {
 }
 
 impl Counters {
+    /// Begins anew.
+    pub(crate) fn forget(&self) {
+        *self.inner.lock().unwrap_or_else(PoisonError::into_inner) = Inner::default();
+    }
+
     /// Takes tokens out of a plugin's bucket: 0 if they were there, else the milliseconds to wait for them. More than it
     /// ever holds is never there. A key too long or too many has no bucket, and nothing is taken from it.
     pub(crate) fn take(&self, plugin: &str, key: &str, tokens: u32, bucket: Bucket, now_ms: u64) -> u64 {

@@ -15,6 +15,10 @@ pub(crate) const CAPABILITIES: [&str; 8] =
 pub(crate) struct Anatomy {
     /// Capabilities that it imports, sorted.
     pub(crate) imports: Vec<String>,
+    /// Whole names of all that it imports.
+    pub(crate) names: Vec<String>,
+    /// Version of the interface that it exports its life in.
+    pub(crate) version: Option<String>,
     pub(crate) access: bool,
     pub(crate) content: bool,
     pub(crate) audit: bool,
@@ -30,6 +34,11 @@ impl Anatomy {
             .into_iter()
             .filter_map(|(has, name)| has.then_some(name))
             .collect()
+    }
+
+    /// What a bundle has to grant.
+    pub(crate) fn grants(&self) -> Vec<String> {
+        self.imports.iter().filter(|import| *import != "message").cloned().collect()
     }
 
     /// All that forbids to run it with these grants.
@@ -51,6 +60,7 @@ impl Anatomy {
     }
 
     fn import(&mut self, name: &str) {
+        self.names.push(name.to_owned());
         match policy_interface(name) {
             Some(("types", _)) => {}
             Some((interface, version)) if CAPABILITIES.contains(&interface) => {
@@ -72,6 +82,9 @@ impl Anatomy {
         let Some((interface, version)) = policy_interface(name) else {
             return;
         };
+        if interface == "lifecycle" {
+            self.version = name.split_once('@').map(|(_, version)| version.to_owned());
+        }
         let known = match interface {
             "lifecycle" => &mut self.lifecycle,
             "access-hook" => &mut self.access,

@@ -195,7 +195,9 @@ impl Memory {
 /// wasmtime's own limits count each memory for itself; this sums over the instance.
 impl ResourceLimiter for State {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(self.memory.grow(current, desired))
+        let grown = self.memory.grow(current, desired);
+        self.host.figures.note_memory(self.memory.used);
+        Ok(grown)
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {

@@ -25,8 +25,10 @@ pub(crate) fn component(name: &str) -> &'static [u8] {
     })
 }
 
-pub(crate) const NAMES: [&str; 9] = [
+pub(crate) const NAMES: [&str; 11] = [
     "access-list",
+    "rate-guard",
+    "dlp-cn",
     "content-filter",
     "audit-redact",
     "hostile/loops",
@@ -66,6 +68,7 @@ impl House {
             dir: self.data(),
             key: [7; 32],
             trusted_keys: Vec::new(),
+            signatures_needed: 1,
             allow_unsigned: self.allow_unsigned,
             builtins: builtins(),
             default_bundle: self.default.clone(),
