@@ -3,6 +3,7 @@
 use http::Method;
 use isthmus_tests::{Peer, World, text_message};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const CHAT: &str = "/sns/chat/";
 
@@ -136,6 +137,34 @@ async fn what_never_reaches_the_rules_has_its_own_http_status_and_a_code_all_the
         assert!(!answer.1["msg"].as_str().unwrap().is_empty(), "{what}");
     }
     assert!(alice.texts().await.is_empty());
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_writes_too_much_to_its_end_before_reading_is_told_all_the_same() {
+    let world = World::one().await;
+    let alice = world.north().user("alice").await;
+    let running = world.north().running();
+    let mut tls = isthmus_node::client::trust(&running.ca).unwrap();
+    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let address = running.client.trim_start_matches("https://").to_owned();
+    let tls = tokio_rustls::TlsConnector::from(std::sync::Arc::new(tls));
+    for size in [100_000, 900_000] {
+        let stream = tokio::net::TcpStream::connect(&address).await.unwrap();
+        let name = rustls_pki_types::ServerName::try_from("127.0.0.1").unwrap();
+        let mut stream = tls.connect(name, stream).await.unwrap();
+        let head = format!(
+            "POST /client/v1/messages HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {}\r\nContent-Length: {size}\r\n\r\n",
+            alice.access_token
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&vec![b' '; size]).await.unwrap();
+        stream.flush().await.unwrap();
+        let mut answer = [0; 64];
+        let read = stream.read(&mut answer).await.unwrap();
+        let answer = String::from_utf8_lossy(&answer[..read]);
+        assert!(answer.starts_with("HTTP/1.1 413 "), "{size} bytes: {answer}");
+    }
     world.finish().await;
 }
 

@@ -104,7 +104,14 @@ pub enum BodyError {
     Broken(#[source] BoxError),
 }
 
-/// The whole body, at most `max` bytes and `within` the time. One that arrives in one piece is not copied.
+/// What is read on and thrown away of a body that is too large. Many clients write to the end before they read: closed upon
+/// at once, they would see a broken connection and never the answer.
+const DRAINED: usize = 1024 * 1024;
+/// For how long.
+const DRAINED_WITHIN: Duration = Duration::from_secs(2);
+
+/// The whole body, at most `max` bytes and `within` the time. One that arrives in one piece is not copied. Of one that is too
+/// large a little more is read, so that its sender hears of it.
 pub async fn read_body<B>(body: B, max: usize, within: Duration) -> Result<Bytes, BodyError>
 where
     B: HttpBody<Data = Bytes>,
@@ -113,12 +120,28 @@ where
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }
-    if body.size_hint().lower() > max as u64 {
-        return Err(BodyError::TooLarge { limit: max });
+    let mut body = std::pin::pin!(body);
+    let read = if body.size_hint().lower() > max as u64 {
+        Err(BodyError::TooLarge { limit: max })
+    } else {
+        tokio::time::timeout(within, collect(body.as_mut(), max)).await.unwrap_or(Err(BodyError::Timeout { within }))
+    };
+    if matches!(read, Err(BodyError::TooLarge { .. })) {
+        // Whatever comes of it: the answer is the same.
+        let _ = tokio::time::timeout(DRAINED_WITHIN, drain(body)).await;
     }
-    match tokio::time::timeout(within, collect(body, max)).await {
-        Ok(result) => result,
-        Err(_) => Err(BodyError::Timeout { within }),
+    read
+}
+
+async fn drain<B>(mut body: std::pin::Pin<&mut B>)
+where
+    B: HttpBody<Data = Bytes>,
+{
+    let mut left = DRAINED;
+    while let Some(Ok(frame)) = body.frame().await {
+        let bytes = frame.data_ref().map_or(0, Bytes::len);
+        let Some(rest) = left.checked_sub(bytes) else { return };
+        left = rest;
     }
 }
 
