@@ -19,6 +19,9 @@ pub static CLIENT: LazyLock<Document> =
 /// `/sns`
 pub static SNS: LazyLock<Document> =
     LazyLock::new(|| Document::parse("sns.json", include_str!("../../docs/openapi/sns.json")));
+/// `/admin/v1` of a server
+pub static ADMIN: LazyLock<Document> =
+    LazyLock::new(|| Document::parse("admin.json", include_str!("../../docs/openapi/admin.json")));
 
 /// An answer on its way to a test.
 pub struct Answer<'a> {

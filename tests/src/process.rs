@@ -13,7 +13,7 @@ use isthmus_node::server::listener_ca;
 use serde_json::json;
 
 use crate::client::password_of;
-use crate::openapi::{CLIENT, Ledger};
+use crate::openapi::{ADMIN, CLIENT, Ledger};
 use crate::{until, warm};
 
 /// A role's process, which may be down.
@@ -113,7 +113,9 @@ impl Child {
     }
 
     fn admin_anonymous(&self) -> Api {
-        Api::new(&format!("https://{}", self.config.listen.admin), &listener_ca(&self.config.data_dir)).unwrap()
+        let base = format!("https://{}", self.config.listen.admin);
+        let api = Api::new(&base, &listener_ca(&self.config.data_dir)).unwrap();
+        api.watched(self.ledger.watcher(&ADMIN))
     }
 
     pub fn admin(&self, role: Role) -> Api {

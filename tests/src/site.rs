@@ -11,7 +11,7 @@ use isthmus_wire::ServerId;
 use serde_json::{Value, json};
 
 use crate::client::{Client, password_of};
-use crate::openapi::{CLIENT, Ledger};
+use crate::openapi::{ADMIN, CLIENT, Ledger};
 
 /// A server, which may be stopped for a while.
 pub struct Site {
@@ -63,7 +63,8 @@ impl Site {
     }
 
     pub fn admin_anonymous(&self) -> Api {
-        Api::new(&self.running().admin, &self.running().ca).unwrap()
+        let api = Api::new(&self.running().admin, &self.running().ca).unwrap();
+        api.watched(self.ledger.watcher(&ADMIN))
     }
 
     /// Its client interface, nobody logged in.
