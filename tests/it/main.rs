@@ -10,6 +10,7 @@ mod duplicates;
 mod explain;
 mod files;
 mod foreign;
+mod ground;
 mod harness;
 mod held;
 mod hostile;

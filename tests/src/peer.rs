@@ -156,6 +156,8 @@ pub struct FakePeer {
     pub id: String,
     /// Calls with the server's own certificate.
     pub caller: Peer,
+    /// Its key and certificate chain, PEM.
+    pub identity: (String, String),
     mind: Arc<Mind>,
     stop: oneshot::Sender<()>,
     running: JoinHandle<()>,
@@ -194,7 +196,8 @@ impl FakePeer {
         script: impl FnMut(&Value) -> Reply + Send + 'static,
     ) -> FakePeer {
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), "fake peer").await.unwrap();
-        let own = world.enroll(id, &format!("https://{}", listener.addr())).await;
+        let identity = world.enroll_pem(id, &format!("https://{}", listener.addr())).await;
+        let own = Credentials::from_pem(&identity.1, &identity.0).unwrap();
         let credentials = instead.unwrap_or_else(|| own.clone());
         let tls = ServerTls { credentials, client_auth: ClientAuth::Required(world.trust()), tls12: false };
         let mut tls = tls.build().unwrap();
@@ -219,7 +222,7 @@ impl FakePeer {
             serve(listener, Transport::Tls(settings), limits, Connections::new(), service, stopped).await;
             drop(keep);
         });
-        FakePeer { id: id.to_owned(), caller: world.peer(Some(own)), mind, stop, running }
+        FakePeer { id: id.to_owned(), caller: world.peer(Some(own)), identity, mind, stop, running }
     }
 
     /// `local@serverId`.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
+use crate::openapi;
 use crate::plugins;
 use crate::shell::{Outcome, at, cargo, each_line, output, root, run};
 use crate::tools;
@@ -28,6 +29,7 @@ pub(crate) fn test() -> Outcome {
     gate.tests("examples in the documentation", cargo().args(TEST).args(["--workspace", "--doc"]))?;
     let code = ["--workspace", "--lib", "--bins", "--tests"];
     gate.tests("tests", cargo().args(TEST).args(code).arg("--no-fail-fast"))?;
+    gate.step("made-up requests against the descriptions of the interfaces", openapi::check)?;
     gate.close();
     Ok(())
 }

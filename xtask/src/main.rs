@@ -4,6 +4,7 @@
 
 mod demo;
 mod gate;
+mod openapi;
 mod plugins;
 mod shell;
 mod tools;
@@ -21,6 +22,7 @@ Usage: cargo xtask COMMAND
   demo [ARGS…]     build everything and run `isthmus demo ARGS…` (try `cargo xtask demo --help`);
                    with --release as the first argument, optimised
   test             the gate: formats, lints, documentation, licences, fuzzing, benches, all tests
+  openapi          only the gate's step that lets schemathesis loose on running servers
   bench [ARGS…]    the benches, measured; ARGS go to criterion
   help             this text
 
@@ -46,12 +48,13 @@ fn carry_out(command: Option<&str>, rest: &[String]) -> Outcome {
         (Some("plugins"), []) => plugins::build(),
         (Some("demo"), args) => demo::run(args),
         (Some("test"), []) => gate::test(),
+        (Some("openapi"), []) => openapi::check(),
         (Some("bench"), args) => gate::bench(args),
         (None | Some("help" | "--help" | "-h"), _) => {
             print!("{HELP}");
             Ok(())
         }
-        (Some("plugins" | "test"), [unknown, ..]) => {
+        (Some("plugins" | "test" | "openapi"), [unknown, ..]) => {
             Err(format!("what is `{unknown}`? This command takes no arguments").into())
         }
         (Some(unknown), _) => Err(format!("there is no command `{unknown}`\n\n{HELP}").into()),

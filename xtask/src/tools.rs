@@ -45,3 +45,31 @@ impl Tool {
         target().join("tools/bin").join(self.name)
     }
 }
+
+/// A program of PyPI's, at the version that the gate was tried with, in a virtual environment of its own.
+pub(crate) struct PythonTool {
+    name: &'static str,
+    version: &'static str,
+}
+
+/// Requests made up from OpenAPI documents.
+pub(crate) const SCHEMATHESIS: PythonTool = PythonTool { name: "schemathesis", version: "4.32.5" };
+
+impl PythonTool {
+    /// The program's path.
+    pub(crate) fn provide(&self) -> Outcome<PathBuf> {
+        let folder = target().join("tools").join(format!("{}-{}", self.name, self.version));
+        let program = folder.join("bin").join(self.name);
+        if output(Command::new(&program).arg("--version")).is_some() {
+            return Ok(program);
+        }
+        println!("{} {} is not installed: installing it into target/tools", self.name, self.version);
+        if output(Command::new("python3").args(["-c", "import ensurepip, venv"])).is_none() {
+            return Err("python3 with its venv is needed: install python3 and python3-venv and try again".into());
+        }
+        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
+        let wanted = format!("{}=={}", self.name, self.version);
+        run(Command::new(folder.join("bin/pip")).args(["install", "--quiet", "--disable-pip-version-check", &wanted]))?;
+        Ok(program)
+    }
+}
