@@ -170,6 +170,9 @@ struct RunArgs {
     /// Seconds to wait for what the target should do by itself.
     #[arg(long, default_value_t = 60, value_name = "SECONDS", help_heading = "Which cases")]
     patience: u64,
+    /// Seconds that the kit, as a group's main server, is silent before the target's mirror should see that it missed a message.
+    #[arg(long, default_value_t = 65, value_name = "SECONDS", help_heading = "Which cases")]
+    silence: u64,
 
     /// Writes the report as JSON too.
     #[arg(long, value_name = "FILE", help_heading = "Report")]
@@ -246,6 +249,7 @@ async fn setup(args: &RunArgs) -> Result<Setup, CliError> {
         listen: args.listen,
         driver: driver(args).await?,
         patience: Duration::from_secs(args.patience),
+        silence: Duration::from_secs(args.silence),
     })
 }
 

@@ -100,6 +100,8 @@ pub struct Setup {
     pub driver: Option<Driver>,
     /// How long to wait for what must come.
     pub patience: Duration,
+    /// How long a main server is silent before its mirrors should look whether they missed something.
+    pub silence: Duration,
 }
 
 /// Ready to try cases.
@@ -121,6 +123,7 @@ pub struct Lab {
     stage: Option<Stage>,
     pub(super) driver: Option<Driver>,
     pub(super) patience: Duration,
+    pub(super) silence: Duration,
     pub(super) shared_group: OnceCell<String>,
     run: String,
     count: AtomicUsize,
@@ -171,6 +174,7 @@ impl Lab {
             stage,
             driver: setup.driver,
             patience: setup.patience,
+            silence: setup.silence,
             shared_group: OnceCell::new(),
             run: hex::encode(bytes),
             count: AtomicUsize::new(0),

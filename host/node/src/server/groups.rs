@@ -104,8 +104,8 @@ impl Groups {
         locked(&self.agreed).insert(group.clone(), Instant::now());
     }
 
-    fn agreed_lately(&self, group: &GroupId) -> bool {
-        locked(&self.agreed).get(group).is_some_and(|at| at.elapsed() < BELIEVED)
+    fn agreed_lately(&self, group: &GroupId, believed: Duration) -> bool {
+        locked(&self.agreed).get(group).is_some_and(|at| at.elapsed() < believed)
     }
 }
 
@@ -211,8 +211,10 @@ impl Server {
         info: MessageInfo,
         stamp: Option<Stamp>,
     ) -> Result<(), Problem> {
+        // Who has mirrors compared more often believes for no longer.
+        let believed = BELIEVED.min(Duration::from_secs(self.config.delivery.compare_s));
         if stamp.is_none()
-            && !self.groups.agreed_lately(group)
+            && !self.groups.agreed_lately(group, believed)
             && let Err(problem) = self.heal(group, peer, None).await
         {
             // It may know no history, or not be reached the other way: it is all that there is.

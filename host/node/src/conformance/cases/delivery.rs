@@ -262,6 +262,8 @@ async fn answered_twice(t: &Trial<'_>) -> Outcome {
     stage.turns(&MESSAGE_SEND, [Turn::Fault(Fault::Twice)]);
     let first = write(t, &to, &t.lab.fresh("the first")).await?;
     arrives(t, mark, &first).await?;
+    // Long enough for the second answer to have come: on an idle connection nobody can take it for an answer.
+    tokio::time::sleep(Duration::from_secs(1)).await;
     // If the doubled answer settled this one, the 503 would go unheard and it would come only once.
     stage.turns(&MESSAGE_SEND, [Turn::Status(503, r#"{"code":1302,"msg":"later"}"#.to_owned())]);
     let second = write(t, &to, &t.lab.fresh("the second")).await?;

@@ -82,6 +82,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Faulty<S> {
         let instead: &[u8] = match this.switch.fault() {
             Fault::None => return Pin::new(&mut this.stream).poll_write(cx, buf),
             Fault::Twice => {
+                // This answer alone: the next one is a good one again.
+                this.switch.set(Fault::None);
                 this.owed = [buf, buf].concat();
                 let _ = this.pay(cx)?;
                 return Poll::Ready(Ok(buf.len()));
