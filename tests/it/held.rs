@@ -26,12 +26,14 @@ async fn what_is_held_on_its_way_out_goes_on_when_released_and_nowhere_when_drop
     assert_eq!(held.iter().map(text_of).collect::<Vec<_>>(), ["suspicious 0", "suspicious 1", "suspicious 2"]);
     assert_eq!(held[0]["way"], "out");
     assert_eq!(held[0]["reason"]["plugin"], "words");
-    // Released in the administrator's order, not in the writer's.
-    north.decide(&held[2], "release", &json!({})).await.unwrap();
-    assert_eq!(carol.texts_once(2).await, ["harmless", "suspicious 2"]);
+    // Whatever the order of the decisions, what is released keeps the writer's.
+    let waits = north.decide(&held[2], "release", &json!({})).await.unwrap();
+    assert_eq!(waits["waitsFor"], held[0]["id"], "an older one of the conversation is not decided");
+    assert_eq!(north.held().await[2]["released"], true);
     north.decide(&held[0], "release", &json!({})).await.unwrap();
+    assert_eq!(carol.texts_once(2).await, ["harmless", "suspicious 0"]);
     north.decide(&held[1], "drop", &json!({"reason": "not in this company"})).await.unwrap();
-    assert_eq!(carol.texts_once(3).await, ["harmless", "suspicious 2", "suspicious 0"]);
+    assert_eq!(carol.texts_once(3).await, ["harmless", "suspicious 0", "suspicious 2"]);
     let states = until("all receipts", async || {
         let events = alice.inbox(0).await;
         let last =
@@ -73,5 +75,21 @@ async fn what_is_held_on_its_way_in_is_kept_for_the_sender_and_unseen_by_the_rec
     let names: Vec<_> =
         acts.iter().map(|act| (act["operation"].as_str().unwrap(), act["actor"].as_str().unwrap())).collect();
     assert_eq!(names, [("admin.held.release", "admin:security"), ("admin.held.drop", "admin:security")]);
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_decides_in_time_is_given_up_and_its_sender_told() {
+    let plan = World::plan().server("north").set("delivery.held_expire_s", 2);
+    let world = plan.start().await;
+    let north = world.north();
+    north.activate(&bundle::shipped(world.folder("holding"), &[("hold", &["suspicious"])])).await;
+    let (alice, bob) = (north.user("alice").await, north.user("bob").await);
+    let odd = alice.send(&bob.id, "suspicious").await;
+    assert_eq!((odd.state.as_str(), north.held().await.len()), ("held", 1));
+    assert_eq!(alice.receipt(&odd).await.0, "expired");
+    assert!(north.held().await.is_empty() && bob.texts().await.is_empty());
+    let records = north.audit("operation=held.expire").await;
+    assert_eq!((records.len(), &records[0]["fields"]["messageID"]), (1, &json!(odd.id)), "{records:?}");
     world.finish().await;
 }

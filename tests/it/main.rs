@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed unwrap fails the test")]
 
+mod breaker;
 mod conformance;
 mod crash;
 mod delivery;
@@ -15,12 +16,14 @@ mod harness;
 mod held;
 mod hostile;
 mod identity;
+mod lists;
 mod log_in;
 mod openapi;
 mod people;
 mod plugins;
 mod reading;
 mod recall;
+mod rehearsal;
 mod roles;
 mod starting;
 mod swap;

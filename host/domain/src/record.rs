@@ -65,6 +65,9 @@ pub struct AuditRecord<'a> {
     /// The policy's generation; left out where no policy was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<u64>,
+    /// Of the newest change of a list that held; left out if all lists were the bundle's.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lists: u64,
     /// Each plugin that was asked, in order.
     #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<StepRecord<'a>>,
@@ -79,6 +82,11 @@ pub struct AuditRecord<'a> {
 #[allow(clippy::ptr_arg, reason = "serde hands over the field as it is")]
 fn is_empty(text: &Cow<'_, str>) -> bool {
     text.is_empty()
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl<'a> AuditRecord<'a> {
@@ -101,6 +109,7 @@ impl<'a> AuditRecord<'a> {
             code: 0,
             severity: Cow::Borrowed("info"),
             generation: None,
+            lists: 0,
             steps: Vec::new(),
             labels: Vec::new(),
             fields: BTreeMap::new(),

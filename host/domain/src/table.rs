@@ -15,6 +15,8 @@ pub const SUBMITTED: Table = Table::new(0x04, "submitted", false);
 pub const CURSORS: Table = Table::new(0x05, "cursors", false);
 /// Record's [`TimeId`](crate::TimeId) → why it is held and which way it goes.
 pub const HELD: Table = Table::new(0x06, "held", true);
+/// Conversation, record's [`TimeId`](crate::TimeId) → nothing: the order in which held messages were written.
+pub const HELD_ORDER: Table = Table::new(0x09, "held in order", false);
 /// [`TimeId`](crate::TimeId) → news for users' devices.
 pub const NEWS: Table = Table::new(0x07, "news", true);
 /// User key → flags and profile of a local user.

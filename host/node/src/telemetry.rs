@@ -91,9 +91,12 @@ struct Faults;
 
 /// Where plugins' own lines go, see `isthmus_policy`.
 const PLUGIN: &str = "isthmus::plugin";
+/// Where it is told that a plugin kept failing: an error of the operator's policy, no fault of ours.
+pub(crate) const BREAKER: &str = "isthmus::breaker";
 
 fn ours() -> FilterFn {
-    let ours = |event: &Metadata<'_>| *event.level() == Level::ERROR && event.target() != PLUGIN;
+    let ours =
+        |event: &Metadata<'_>| *event.level() == Level::ERROR && event.target() != PLUGIN && event.target() != BREAKER;
     FilterFn::new(ours as fn(&Metadata<'_>) -> bool).with_max_level_hint(LevelFilter::ERROR)
 }
 

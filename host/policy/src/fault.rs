@@ -1,6 +1,6 @@
 //! What a plugin can do wrong. A closed list: each has its name in records and metrics.
 
-use wasmtime::Trap;
+use wasmtime::{FrameInfo, Trap, WasmBacktrace};
 
 use crate::sandbox::state::State;
 
@@ -53,6 +53,20 @@ impl PluginFault {
         Self::KINDS[self.index()]
     }
 
+    /// Whether it is the plugin that did wrong, and not the host that could not run it.
+    pub(crate) fn blames_plugin(&self) -> bool {
+        match self {
+            Self::Timeout { .. }
+            | Self::Trap(_)
+            | Self::Memory { .. }
+            | Self::Output { .. }
+            | Self::HostCalls { .. }
+            | Self::Invalid(_)
+            | Self::Start(_) => true,
+            Self::Busy | Self::Clock | Self::Retired => false,
+        }
+    }
+
     /// What wasmtime's error means, given what the store saw on the way to it.
     pub(crate) fn classify(error: &wasmtime::Error, state: &State) -> Self {
         if let Some(fault) = error.downcast_ref::<Self>() {
@@ -69,11 +83,39 @@ impl PluginFault {
             return Self::Memory { limit_mib: limits.memory_mib };
         }
         if let Some(trap) = error.downcast_ref::<Trap>() {
-            return Self::Trap(match &state.budget.last_error {
-                Some(said) => format!("{trap}; it said: {said}"),
-                None => trap.to_string(),
-            });
+            let said = state.budget.last_error.as_ref().map(|said| format!("; it said: {said}"));
+            let at = trace(error).map(|at| format!("; at {at}"));
+            return Self::Trap(format!("{trap}{}{}", said.unwrap_or_default(), at.unwrap_or_default()));
         }
         Self::Invalid(error.root_cause().to_string())
     }
+}
+
+/// Functions of a trace that are told.
+const TOLD: usize = 6;
+
+/// Where a plugin trapped: its functions, the innermost first, as far as it kept their names. What every panic of Rust
+/// passes through is left out.
+fn trace(error: &wasmtime::Error) -> Option<String> {
+    let backtrace = error.downcast_ref::<WasmBacktrace>()?;
+    let names = backtrace.frames().iter().filter_map(told);
+    let names: Vec<String> = names.filter(|name| !is_machinery(name)).take(TOLD).collect();
+    (!names.is_empty()).then(|| names.join(" < "))
+}
+
+fn told(frame: &FrameInfo) -> Option<String> {
+    let name = format!("{:#}", rustc_demangle::demangle(frame.func_name()?));
+    let place = frame.symbols().iter().find_map(|symbol| Some((symbol.file()?, symbol.line()?)));
+    Some(match place {
+        Some((file, line)) => format!("{name} ({file}:{line})"),
+        None => name,
+    })
+}
+
+fn is_machinery(name: &str) -> bool {
+    let machinery =
+        ["core::panicking::", "std::panicking::", "std::sys::", "std::process::", "std::alloc::", "alloc::alloc::"];
+    let plain =
+        ["rust_panic", "__rust_start_panic", "__rustc", "_rust_begin_unwind", "rust_begin_unwind", "abort", "__rust_"];
+    machinery.iter().any(|start| name.contains(start)) || plain.iter().any(|start| name.starts_with(start))
 }

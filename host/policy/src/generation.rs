@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::bundle::manifest::PluginEntry;
+use crate::lists::Lists;
 use crate::plugin::Plugin;
 
 /// A plugin in its place in the bundle.
+#[derive(Clone)]
 pub(crate) struct Placed {
     pub(crate) plugin: Arc<Plugin>,
     pub(crate) entry: PluginEntry,
@@ -19,6 +21,12 @@ pub(crate) struct Generation {
     pub(crate) digest: String,
     pub(crate) name: String,
     pub(crate) allow_by_default: bool,
+    /// The lists as the bundle brought them.
+    pub(crate) bundle_lists: Arc<Lists>,
+    /// The lists in force, fixed for every request of this generation object: a change makes a new one.
+    pub(crate) lists: Arc<Lists>,
+    /// Counts swaps, those of lists among them, since the process started.
+    pub(crate) epoch: u64,
     /// In the bundle's order.
     pub(crate) plugins: Vec<Placed>,
     /// Keys the hashes of redacted fields.

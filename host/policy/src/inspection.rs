@@ -83,6 +83,8 @@ fn workshop() -> Result<Workshop, PolicyError> {
         cache: Cache::none(),
         services: Arc::new(NoServices),
         counters: Arc::new(Counters::default()),
-        figures: AllFigures::default(),
+        figures: Arc::new(AllFigures::default()),
+        breaker: crate::breaker::Breaker::default(),
+        rehearsal: false,
     })
 }

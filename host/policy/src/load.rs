@@ -9,9 +9,9 @@ use crate::bundle::manifest::{self, Manifest, PluginEntry};
 use crate::bundle::table::nearest;
 use crate::bundle::{MANIFEST, signature};
 use crate::generation::Placed;
+use crate::lists::{Lists, OwnLists};
 use crate::options::TrustedKey;
 use crate::prepare::{Finding, Raw, Workshop};
-use crate::sandbox::state::Lists;
 
 /// `component = "builtin:NAME"`.
 pub(crate) const BUILTIN: &str = "builtin:";
@@ -25,6 +25,9 @@ pub(crate) struct Loaded {
     /// blake3 over `files`, hex.
     pub(crate) digest: String,
     pub(crate) plugins: Vec<Placed>,
+    /// The lists as the bundle has them, and those in force.
+    pub(crate) bundle_lists: Arc<Lists>,
+    pub(crate) lists: Arc<Lists>,
     /// Warnings.
     pub(crate) diagnostics: Vec<Diagnostic>,
 }
@@ -46,6 +49,7 @@ pub(crate) fn load(
     workshop: &Workshop,
     builtins: Builtins,
     mut files: Files,
+    own: &OwnLists,
     trust: Option<&Trust<'_>>,
 ) -> Result<Loaded, Diagnostics> {
     let only = |diagnostic| Diagnostics(vec![diagnostic]);
@@ -58,21 +62,23 @@ pub(crate) fn load(
         return Err(Diagnostics(diagnostics));
     };
     embed(&manifest, builtins, &mut files, &mut diagnostics);
-    let (lists, lists_digest) = files.lists(&mut diagnostics);
-    let lists = Arc::new(lists);
-    let mut loading = Loading { workshop, text: &text, files: &files, lists, lists_digest, diagnostics };
+    let bundle_lists = Arc::new(files.lists(&mut diagnostics));
+    let lists = Arc::new(own.over(&bundle_lists));
+    let differing = own.differences(&bundle_lists);
+    diagnostics.extend(differing.into_iter().map(|(file, words)| Diagnostic::warning(file, words)));
+    let mut loading = Loading { workshop, text: &text, files: &files, lists: lists.clone(), diagnostics };
     let plugins = loading.plugins(&manifest);
     let diagnostics = Diagnostics(loading.diagnostics);
     if diagnostics.has_errors() {
         return Err(diagnostics);
     }
     let digest = files.digest().to_hex().to_string();
-    Ok(Loaded { manifest, files, digest, plugins, diagnostics: diagnostics.0 })
+    Ok(Loaded { manifest, files, digest, plugins, bundle_lists, lists, diagnostics: diagnostics.0 })
 }
 
 /// Puts the built-in components that the manifest names among the files, and warns of components
 /// that it does not name.
-fn embed(manifest: &Manifest, builtins: Builtins, files: &mut Files, diagnostics: &mut Vec<Diagnostic>) {
+pub(crate) fn embed(manifest: &Manifest, builtins: Builtins, files: &mut Files, diagnostics: &mut Vec<Diagnostic>) {
     let used: HashSet<&str> = manifest.plugins.iter().map(|plugin| plugin.component.as_str()).collect();
     for path in files.0.keys().filter(|path| path.ends_with(".wasm") && !used.contains(path.as_str())) {
         diagnostics.push(Diagnostic::warning(path, "is not named by any plugin in policy.toml"));
@@ -90,7 +96,6 @@ struct Loading<'a> {
     text: &'a str,
     files: &'a Files,
     lists: Arc<Lists>,
-    lists_digest: blake3::Hash,
     diagnostics: Vec<Diagnostic>,
 }
 
@@ -104,7 +109,7 @@ impl Loading<'_> {
             self.missing(at, entry);
             return None;
         };
-        let raw = Raw { entry, wasm, lists: &self.lists, lists_digest: self.lists_digest };
+        let raw = Raw { entry, wasm, lists: &self.lists };
         let mut findings = Vec::new();
         let plugin = self.workshop.prepare(&raw, &mut findings);
         for finding in findings {

@@ -1,18 +1,47 @@
 //! What a policy is opened with, and what can go wrong with it.
 
-use std::path::PathBuf;
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::breaker::Breaker;
 use crate::bundle::diagnostic::Diagnostics;
 use crate::services::Services;
 
 /// Where a bundle comes from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BundleSource {
     /// A folder with `policy.toml` in it.
     Dir(PathBuf),
     /// Files by their path in the bundle, `policy.toml` among them.
     Files(Vec<(String, Vec<u8>)>),
+    /// One that was staged: its digest, or so much of its beginning that there is no other.
+    Staged(String),
+    /// One that was active.
+    Generation(u64),
+}
+
+impl fmt::Display for BundleSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dir(dir) => write!(f, "{}", dir.display()),
+            Self::Files(_) => f.write_str("files"),
+            Self::Staged(digest) => write!(f, "staged {digest}"),
+            Self::Generation(number) => write!(f, "generation {number}"),
+        }
+    }
+}
+
+impl From<&Path> for BundleSource {
+    fn from(dir: &Path) -> Self {
+        Self::Dir(dir.to_owned())
+    }
+}
+
+impl From<&PathBuf> for BundleSource {
+    fn from(dir: &PathBuf) -> Self {
+        Self::Dir(dir.clone())
+    }
 }
 
 /// A public key whose signature makes a bundle trustworthy.
@@ -44,6 +73,8 @@ pub struct PolicyOptions {
     pub services: Arc<dyn Services>,
     /// Keys the hashes of redacted fields: secret, the same at each start.
     pub redaction_key: [u8; 32],
+    /// When a failing plugin takes its generation back.
+    pub breaker: Breaker,
 }
 
 /// Why a policy could not be opened.

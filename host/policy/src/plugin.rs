@@ -9,6 +9,7 @@ use wasmtime::component::{Instance, InstancePre, Resource};
 
 use crate::bindings::exports::isthmus::policy::{access_hook, audit_hook, content_hook, lifecycle};
 use crate::bindings::isthmus::policy::types;
+use crate::breaker::Failures;
 use crate::call::Body;
 use crate::fault::PluginFault;
 use crate::sandbox::engine::Sandbox;
@@ -70,9 +71,13 @@ pub(crate) struct Plugin {
     pub(crate) pre: InstancePre<State>,
     /// False: `init` runs in each new instance.
     pub(crate) snapshot: bool,
+    /// Lists that went into the snapshot.
+    pub(crate) reads: Vec<String>,
+    /// Granted `message`: bodies are lent to it.
+    pub(crate) lends: bool,
     pub(crate) sandbox: &'static Sandbox,
     pub(crate) idle: Mutex<Vec<LiveBox>>,
-    pub(crate) health: Health,
+    pub(crate) health: Arc<Health>,
 }
 
 /// Opaque to the rest of the crate.
@@ -96,6 +101,32 @@ pub(crate) fn store(sandbox: &Sandbox, host: &Arc<PluginHost>, started: Instant)
 }
 
 impl Plugin {
+    /// The same code for another host: compiled and initialised already, with no instance yet.
+    pub(crate) fn beside(&self, host: PluginHost, health: Arc<Health>) -> Plugin {
+        Plugin {
+            name: self.name.clone(),
+            component: self.component.clone(),
+            digest: self.digest.clone(),
+            short: self.short.clone(),
+            imports: self.imports.clone(),
+            reuse: self.reuse,
+            hooks: self.hooks.clone(),
+            host: Arc::new(host),
+            pre: self.pre.clone(),
+            snapshot: self.snapshot,
+            reads: self.reads.clone(),
+            lends: self.lends,
+            sandbox: self.sandbox,
+            idle: Mutex::default(),
+            health,
+        }
+    }
+
+    /// Whether it can see lists at all.
+    pub(crate) fn sees_lists(&self) -> bool {
+        self.imports.iter().any(|import| import == "lists")
+    }
+
     /// Asks the access hook.
     pub(crate) fn decide(&self, call: &types::Call<'_>) -> Timed<access_hook::Decision> {
         self.run(None, |live| {
@@ -115,6 +146,7 @@ impl Plugin {
         item: &content_hook::Item<'_>,
         body: Option<&Arc<dyn Body>>,
     ) -> Timed<content_hook::Judgement> {
+        let body = body.filter(|_| self.lends);
         self.run(body, |live| {
             let guest = match (&live.content, &self.hooks.content) {
                 (Some(guest), _) => guest,
@@ -143,6 +175,10 @@ impl Plugin {
         let answer = self.answer(started, body, ask);
         let micros = u32::try_from(started.elapsed().as_micros()).unwrap_or(u32::MAX);
         self.health.note(micros, answer.as_ref().err());
+        if answer.as_ref().is_err_and(PluginFault::blames_plugin) {
+            // This call is counted after its answer.
+            self.health.failures.count(self.host.window, self.host.figures.calls() + 1, Instant::now());
+        }
         Timed { answer, micros }
     }
 
@@ -272,6 +308,7 @@ pub(crate) struct Health {
     /// Milliseconds after `born` until which it is suspect.
     suspect_until: AtomicU64,
     last_fault: Mutex<Option<PluginFault>>,
+    pub(crate) failures: Failures,
 }
 
 impl Default for Health {
@@ -281,6 +318,7 @@ impl Default for Health {
             average: AtomicU32::new(0),
             suspect_until: AtomicU64::new(0),
             last_fault: Mutex::new(None),
+            failures: Failures::default(),
         }
     }
 }

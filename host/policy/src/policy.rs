@@ -5,22 +5,25 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
+use crate::breaker::Breaker;
 use crate::bundle::diagnostic::{Diagnostic, Diagnostics};
 use crate::bundle::files::Files;
+use crate::bundle::manifest::Manifest;
 use crate::generation::Generation;
-use crate::kept::{Act, Kept, Record};
-use crate::load::{Builtins, Loaded, Trust, load};
+use crate::kept::{Act, Kept, Record, StagedRecord};
+use crate::lists::OwnLists;
+use crate::load::{Builtins, Loaded, Trust, embed, load};
 use crate::opening::Opening;
 use crate::options::{ActivateError, BundleSource, PolicyError, PolicyOptions, TrustedKey};
 use crate::prepare::Workshop;
-use crate::report::{Activation, CheckReport, CheckedPlugin, HistoryEntry, PluginStats, Shown, ShownPlugin};
+use crate::report::{Activation, CheckReport, CheckedPlugin, HistoryEntry, PluginStats, Shown, ShownPlugin, Staged};
 use crate::sandbox::cache::Cache;
 use crate::sandbox::engine::Sandbox;
 use crate::sandbox::now_ms;
 use crate::session::Session;
-use crate::stats::AllFigures;
+use crate::shadow::{LastShadow, Shadow};
 
 /// How long a swap waits for the requests of the old generation. Each of their calls is bounded, so
 /// whoever is left after this waits for something else.
@@ -32,25 +35,32 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// to the end or refused, never by another; when `activate` has answered, nothing is judged by the
 /// generation before.
 pub struct Policy {
-    active: ArcSwap<Generation>,
-    workshop: Workshop,
+    pub(crate) active: ArcSwap<Generation>,
+    pub(crate) workshop: Workshop,
     trusted_keys: Vec<TrustedKey>,
     signatures_needed: usize,
     allow_unsigned: bool,
-    builtins: Builtins,
+    pub(crate) builtins: Builtins,
     redaction_key: [u8; 32],
+    pub(crate) breaker: Breaker,
+    pub(crate) shadow: ArcSwapOption<Shadow>,
+    pub(crate) last_shadow: LastShadow,
     /// Held while a generation replaces another: one at a time.
-    swapping: Mutex<()>,
+    pub(crate) swapping: Mutex<()>,
     /// Held briefly.
-    kept: Mutex<Kept>,
+    pub(crate) kept: Mutex<Kept>,
     hooks: Mutex<Vec<SwapHook>>,
+    /// Held briefly.
+    pub(crate) own_lists: Mutex<OwnLists>,
     /// Generations that could not be restored at start, and why.
     fallen_back: Vec<(u64, String)>,
+    /// Lists that could not be read at start.
+    damaged_lists: Vec<String>,
 }
 
 type SwapHook = Box<dyn Fn(u64) + Send + Sync>;
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -71,9 +81,16 @@ impl Policy {
             cache: Cache::new(options.dir.join("cache"), &options.key),
             services: options.services.clone(),
             counters: Arc::default(),
-            figures: AllFigures::default(),
+            figures: Arc::default(),
+            breaker: options.breaker,
+            rehearsal: false,
         };
-        let mut opening = Opening { options: &options, workshop: &workshop, kept, fallen_back: Vec::new() };
+        let (own_lists, damaged_lists) = OwnLists::open(options.dir.join("lists"), &options.key);
+        for damaged in &damaged_lists {
+            tracing::error!("{damaged}; what the bundle says holds");
+        }
+        let mut opening =
+            Opening { options: &options, workshop: &workshop, kept, own_lists: &own_lists, fallen_back: Vec::new() };
         let generation = opening.generation()?;
         let Opening { kept, fallen_back, .. } = opening;
         Ok(Self {
@@ -81,12 +98,17 @@ impl Policy {
             workshop,
             builtins: options.builtins,
             redaction_key: options.redaction_key,
+            breaker: options.breaker,
+            shadow: ArcSwapOption::empty(),
+            last_shadow: LastShadow::default(),
             allow_unsigned: options.allow_unsigned,
             trusted_keys: options.trusted_keys,
             signatures_needed: options.signatures_needed,
             swapping: Mutex::default(),
             kept: Mutex::new(kept),
             hooks: Mutex::default(),
+            own_lists: Mutex::new(own_lists),
+            damaged_lists,
             fallen_back,
         })
     }
@@ -101,14 +123,9 @@ impl Policy {
     ///
     /// # Errors
     /// All [`Diagnostics`], warnings among them, if there is at least one error.
-    pub fn check(&self, dir: &Path) -> Result<CheckReport, Diagnostics> {
-        let loaded = self.load(&BundleSource::Dir(dir.to_owned()))?;
-        Ok(CheckReport {
-            plugins: loaded.plugins.iter().map(|placed| checked(&placed.plugin)).collect(),
-            name: loaded.manifest.name,
-            digest: loaded.digest,
-            diagnostics: loaded.diagnostics,
-        })
+    pub fn check(&self, source: impl Into<BundleSource>) -> Result<CheckReport, Diagnostics> {
+        let loaded = self.load(&source.into())?;
+        Ok(report(loaded))
     }
 
     /// What a signature for the bundle in `dir` is over, see [`crate::signed_text`]: blake3 of its files, hex.
@@ -120,16 +137,38 @@ impl Policy {
         Ok(files.digest().to_hex().to_string())
     }
 
-    /// Makes the bundle in `dir` the active generation. Blocks; answers when no request of the
+    /// Keeps a bundle that could be activated, so that what is checked, rehearsed and at last activated is the same,
+    /// whatever becomes of the folder that it came from. Blocks: compiles.
+    ///
+    /// # Errors
+    /// [`ActivateError`] if it could not be activated, or not be kept.
+    pub fn stage(&self, dir: &Path, by: &str, why: &str) -> Result<(Staged, CheckReport), ActivateError> {
+        let loaded = self.load(&dir.into()).map_err(ActivateError::Broken)?;
+        let act = Act { name: &loaded.manifest.name, digest: &loaded.digest, at_ms: now_ms(), by, why, restores: None };
+        let record = lock(&self.kept).stage(&loaded.files, &act)?;
+        Ok((staged(&record), report(loaded)))
+    }
+
+    /// Bundles that wait to be activated, the oldest first.
+    #[must_use]
+    pub fn staged(&self) -> Vec<Staged> {
+        lock(&self.kept).staged().iter().map(staged).collect()
+    }
+
+    /// Makes a bundle the active generation. Blocks; answers when no request of the
     /// old generation is left, or when those left have lost their say.
     ///
     /// # Errors
     /// [`ActivateError`]; the old generation then goes on undisturbed.
-    pub fn activate(&self, dir: &Path, by: &str, why: &str) -> Result<Activation, ActivateError> {
+    pub fn activate(&self, source: impl Into<BundleSource>, by: &str, why: &str) -> Result<Activation, ActivateError> {
         let started = Instant::now();
         let _one = lock(&self.swapping);
-        let loaded = self.load(&BundleSource::Dir(dir.to_owned())).map_err(ActivateError::Broken)?;
-        self.swap(loaded, by, why, None, started)
+        let source = source.into();
+        let loaded = self.load(&source).map_err(ActivateError::Broken)?;
+        let restores = if let BundleSource::Generation(number) = source { Some(number) } else { None };
+        let activation = self.swap(loaded, by, why, restores, started)?;
+        lock(&self.kept).unstage(&activation.digest);
+        Ok(activation)
     }
 
     /// Brings back a kept generation's bundle as a new generation; `None` means the newest that
@@ -141,7 +180,8 @@ impl Policy {
         let started = Instant::now();
         let _one = lock(&self.swapping);
         let (number, files) = self.kept_files(to)?;
-        let loaded = load(&self.workshop, self.builtins, files, None).map_err(ActivateError::Broken)?;
+        let loaded =
+            load(&self.workshop, self.builtins, files, &lock(&self.own_lists), None).map_err(ActivateError::Broken)?;
         self.swap(loaded, by, why, Some(number), started)
     }
 
@@ -150,8 +190,8 @@ impl Policy {
     pub fn history(&self) -> Vec<HistoryEntry> {
         let active = self.active.load().number;
         let broken = |number| self.fallen_back.iter().any(|(fallen, _)| *fallen == number);
-        lock(&self.kept)
-            .all()
+        let kept = lock(&self.kept);
+        kept.all()
             .map(|record| HistoryEntry {
                 number: record.number,
                 name: record.name.clone(),
@@ -163,8 +203,10 @@ impl Policy {
                 state: match record.number {
                     number if number == active => "active",
                     number if broken(number) => "broken",
+                    number if kept.has_tripped(number) => "tripped",
                     _ => "kept",
                 },
+                trip: kept.trip(record.number).cloned(),
             })
             .collect()
     }
@@ -183,7 +225,8 @@ impl Policy {
             at_ms,
             by,
             why,
-            fallen_back: self.fallen_back.iter().map(|(number, why)| format!("generation {number}: {why}")).collect(),
+            fallen_back: self.damage(),
+            lists_revision: generation.lists.revision,
             plugins: generation.plugins.iter().map(|placed| shown(&placed.plugin)).collect(),
         }
     }
@@ -201,11 +244,68 @@ impl Policy {
         lock(&self.hooks).push(hook);
     }
 
+    /// What could not be brought back at start.
+    fn damage(&self) -> Vec<String> {
+        let generations = self.fallen_back.iter().map(|(number, why)| format!("generation {number}: {why}"));
+        generations.chain(self.damaged_lists.iter().cloned()).collect()
+    }
+
     fn load(&self, source: &BundleSource) -> Result<Loaded, Diagnostics> {
+        self.load_in(&self.workshop, source)
+    }
+
+    pub(crate) fn load_in(&self, workshop: &Workshop, source: &BundleSource) -> Result<Loaded, Diagnostics> {
         let trust =
             Trust { keys: &self.trusted_keys, needed: self.signatures_needed, allow_unsigned: self.allow_unsigned };
-        let files = Files::read(source).map_err(|diagnostic| Diagnostics(vec![diagnostic]))?;
-        load(&self.workshop, self.builtins, files, Some(&trust))
+        let (files, believed) = self.files(source)?;
+        let own_lists = lock(&self.own_lists).clone();
+        load(workshop, self.builtins, files, &own_lists, (!believed).then_some(&trust))
+    }
+
+    /// A bundle's files, and whether they were believed before: what was active once.
+    pub(crate) fn files(&self, source: &BundleSource) -> Result<(Files, bool), Diagnostics> {
+        let wrong = |said: String| Diagnostics(vec![Diagnostic::error(source.to_string(), said)]);
+        let kept = lock(&self.kept);
+        match source {
+            BundleSource::Dir(_) | BundleSource::Files(_) => {
+                drop(kept);
+                Files::read(source).map(|files| (files, false)).map_err(|diagnostic| Diagnostics(vec![diagnostic]))
+            }
+            BundleSource::Generation(number) => {
+                let record = kept.get(*number).ok_or_else(|| wrong("is not kept here".to_owned()))?;
+                kept.files(record).map(|files| (files, true)).map_err(wrong)
+            }
+            BundleSource::Staged(digest) => {
+                let mut fitting = kept.staged().iter().filter(|staged| staged.digest.starts_with(digest.as_str()));
+                match (fitting.next().filter(|_| !digest.is_empty()), fitting.next()) {
+                    (Some(staged), None) => kept.staged_files(staged).map(|files| (files, false)).map_err(wrong),
+                    (Some(_), Some(_)) => Err(wrong("several staged bundles begin like this".to_owned())),
+                    (None, _) => Err(wrong("no such bundle is staged here".to_owned())),
+                }
+            }
+        }
+    }
+
+    pub(crate) fn embed(&self, manifest: &Manifest, files: &mut Files) {
+        embed(manifest, self.builtins, files, &mut Vec::new());
+    }
+
+    /// A generation that judges nothing but rehearsals.
+    pub(crate) fn unnumbered(&self, loaded: Loaded) -> Generation {
+        let digest = loaded.digest.clone();
+        assemble(loaded, 0, digest, 0, self.redaction_key)
+    }
+
+    /// The newest generation that has not failed, if it is another bundle than the active one.
+    pub(crate) fn last_good(&self) -> Result<Option<(u64, Files)>, ActivateError> {
+        let kept = lock(&self.kept);
+        let active = self.active.load();
+        let failed = |digest: &str| {
+            let latest = kept.all().rev().find(|record| record.digest == digest);
+            latest.is_some_and(|latest| kept.has_tripped(latest.number))
+        };
+        let good = kept.all().rev().filter(|record| record.digest != active.digest && !failed(&record.digest));
+        Ok(good.filter_map(|record| Some((record.number, kept.files(record).ok()?))).next())
     }
 
     fn kept_files(&self, to: Option<u64>) -> Result<(u64, Files), ActivateError> {
@@ -226,9 +326,20 @@ impl Policy {
         Ok((record.number, files))
     }
 
+    /// The exchange itself: number of the generation before, and whether it drained.
+    pub(crate) fn exchange(&self, next: Generation) -> (u64, bool) {
+        let number = next.number;
+        let old = self.active.swap(Arc::new(next));
+        let drained = drain(&old);
+        for hook in lock(&self.hooks).iter() {
+            hook(number);
+        }
+        (old.number, drained)
+    }
+
     /// The pointer on disk first, then the exchange in memory: what answers requests is never newer
     /// than what a crash would bring back.
-    fn swap(
+    pub(crate) fn swap(
         &self,
         loaded: Loaded,
         by: &str,
@@ -238,22 +349,16 @@ impl Policy {
     ) -> Result<Activation, ActivateError> {
         let record = commit(&mut lock(&self.kept), &loaded, by, why, restores)?;
         let diagnostics = loaded.diagnostics.clone();
-        let old = self.active.swap(Arc::new(generation(loaded, &record, self.redaction_key)));
-        let drained = drain(&old);
-        for hook in lock(&self.hooks).iter() {
-            hook(record.number);
-        }
-        let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        tracing::info!(generation = record.number, previous = old.number, by, why, drained, micros, "policy activated");
-        Ok(Activation {
-            number: record.number,
-            digest: record.digest,
-            previous: old.number,
-            drained,
-            micros,
-            diagnostics,
-        })
+        let epoch = self.active.load().epoch + 1;
+        let (previous, drained) = self.exchange(generation(loaded, &record, epoch, self.redaction_key));
+        let micros = micros(started);
+        tracing::info!(generation = record.number, previous, by, why, drained, micros, "policy activated");
+        Ok(Activation { number: record.number, digest: record.digest, previous, drained, micros, diagnostics })
     }
+}
+
+pub(crate) fn micros(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Waits until nobody holds the old generation; takes its say from those who still do.
@@ -285,19 +390,45 @@ pub(crate) fn commit(
     Ok(record)
 }
 
-pub(crate) fn generation(loaded: Loaded, record: &Record, redaction_key: [u8; 32]) -> Generation {
+pub(crate) fn generation(loaded: Loaded, record: &Record, epoch: u64, redaction_key: [u8; 32]) -> Generation {
+    assemble(loaded, record.number, record.digest.clone(), epoch, redaction_key)
+}
+
+fn assemble(loaded: Loaded, number: u64, digest: String, epoch: u64, redaction_key: [u8; 32]) -> Generation {
     Generation {
-        number: record.number,
-        digest: record.digest.clone(),
+        number,
+        digest,
         name: loaded.manifest.name,
         allow_by_default: loaded.manifest.allow_by_default,
+        bundle_lists: loaded.bundle_lists,
+        lists: loaded.lists,
+        epoch,
         plugins: loaded.plugins,
         redaction_key,
         retired: AtomicBool::new(false),
     }
 }
 
-fn checked(plugin: &crate::plugin::Plugin) -> CheckedPlugin {
+fn staged(record: &StagedRecord) -> Staged {
+    Staged {
+        digest: record.digest.clone(),
+        name: record.name.clone(),
+        at_ms: record.at_ms,
+        by: record.by.clone(),
+        why: record.why.clone(),
+    }
+}
+
+fn report(loaded: Loaded) -> CheckReport {
+    CheckReport {
+        plugins: loaded.plugins.iter().map(|placed| checked(&placed.plugin)).collect(),
+        name: loaded.manifest.name,
+        digest: loaded.digest,
+        diagnostics: loaded.diagnostics,
+    }
+}
+
+pub(crate) fn checked(plugin: &crate::plugin::Plugin) -> CheckedPlugin {
     CheckedPlugin {
         name: plugin.name.to_string(),
         digest: plugin.digest.clone(),

@@ -1,6 +1,7 @@
 //! From a component's bytes to a plugin that can be asked: inspect, compile, validate the
 //! settings, `init` once, snapshot, compile the snapshot, instantiate once to see that it starts.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -9,15 +10,17 @@ use wasmtime::Store;
 use wasmtime::component::{Component, Instance, InstancePre};
 
 use crate::bindings::exports::isthmus::policy::{access_hook, audit_hook, content_hook, lifecycle};
+use crate::breaker::Breaker;
 use crate::bundle::manifest::PluginEntry;
 use crate::fault::PluginFault;
-use crate::plugin::{Health, Hooks, Plugin, store};
+use crate::lists::Lists;
+use crate::plugin::{Hooks, Plugin, store};
 use crate::sandbox::cache::{Cache, Known};
 use crate::sandbox::counters::Counters;
 use crate::sandbox::engine::Sandbox;
 use crate::sandbox::inspect::{Anatomy, inspect};
 use crate::sandbox::snapshot::Instrumented;
-use crate::sandbox::state::{Limits, Lists, PluginHost, State};
+use crate::sandbox::state::{Limits, PluginHost, State};
 use crate::schema;
 use crate::services::Services;
 use crate::stats::AllFigures;
@@ -35,7 +38,10 @@ pub(crate) struct Workshop {
     pub(crate) cache: Cache,
     pub(crate) services: Arc<dyn Services>,
     pub(crate) counters: Arc<Counters>,
-    pub(crate) figures: AllFigures,
+    pub(crate) figures: Arc<AllFigures>,
+    pub(crate) breaker: Breaker,
+    /// What is prepared here judges what others have judged.
+    pub(crate) rehearsal: bool,
 }
 
 /// Something that preparation found.
@@ -58,8 +64,6 @@ pub(crate) struct Raw<'a> {
     pub(crate) entry: &'a PluginEntry,
     pub(crate) wasm: &'a [u8],
     pub(crate) lists: &'a Arc<Lists>,
-    /// blake3 of all lists: `init` may have read them.
-    pub(crate) lists_digest: blake3::Hash,
 }
 
 impl Workshop {
@@ -68,10 +72,14 @@ impl Workshop {
         let anatomy = self.inspect(raw, findings)?;
         let host = Arc::new(self.host(raw));
         let name = self.cache_name(raw);
-        let built = match self.cache.load(&self.sandbox.engine, &name) {
+        let of_snapshot = |reads: &[String]| snapshot_name(&name, reads, raw.lists);
+        let cached = self.cache.reads(&name);
+        let cached = cached.and_then(|reads| self.cache.load(&self.sandbox.engine, &of_snapshot(&reads)));
+        let built = match cached {
             Some(built) => Ok(built),
             None => self.build(raw, &host, findings).inspect(|(component, known)| {
-                self.cache.keep(&name, component, known);
+                self.cache.keep(&of_snapshot(&known.reads), component, known);
+                self.cache.note_reads(&name, &known.reads);
             }),
         };
         let (component, known) = built.map_err(|finding| findings.extend(finding)).ok()?;
@@ -81,7 +89,7 @@ impl Workshop {
             message: message.clone(),
         }));
         let plugin = self
-            .assemble(raw, &anatomy, host, &component, known.snapshot)
+            .assemble(raw, &anatomy, host, &component, known)
             .and_then(|plugin| plugin.warm(judging_threads()).map(|()| plugin).map_err(|fault| fault.to_string()));
         plugin.map_err(|said| findings.push(Finding::component(said))).ok()
     }
@@ -116,17 +124,18 @@ impl Workshop {
             services: self.services.clone(),
             counters: self.counters.clone(),
             figures: self.figures.of(&entry.name),
-            log_window: Default::default(),
+            log_window: Arc::default(),
+            rehearsal: self.rehearsal,
+            window: self.breaker.window,
         }
     }
 
-    /// Everything that the compiled snapshot depends on.
+    /// Everything that the compiled snapshot depends on, but for the lists that `init` asks for.
     fn cache_name(&self, raw: &Raw<'_>) -> String {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&self.sandbox.compatibility);
         hasher.update(blake3::hash(raw.wasm).as_bytes());
         hasher.update(blake3::hash(raw.entry.settings.to_string().as_bytes()).as_bytes());
-        hasher.update(raw.lists_digest.as_bytes());
         hasher.update(&raw.entry.limits.memory_mib.to_le_bytes());
         hasher.finalize().to_hex().to_string()
     }
@@ -143,15 +152,17 @@ impl Workshop {
         let component = self.compile(wasm)?;
         let pre = self.link(&component).map_err(|said| vec![Finding::component(said)])?;
         self.validate_shape(&pre, host, &raw.entry.settings)?;
-        let warnings = self.validate(&pre, host)?;
+        let (warnings, mut reads) = self.validate(&pre, host)?;
         let (mut store, instance) = self.initialised(&pre, host)?;
+        reads.append(&mut store.data_mut().reads.take().unwrap_or_default());
+        let reads = reads.into_iter().collect();
         let snapshot = instrumented.and_then(|instrumented| {
             store.data_mut().lend_memory(LENT_BYTES);
             store.set_hostcall_fuel(SNAPSHOT_BYTES);
             instrumented.snapshot(&mut store, instance)
         });
         match snapshot {
-            Ok(snapshot) => Ok((self.compile(&snapshot)?, Known { warnings, snapshot: true })),
+            Ok(snapshot) => Ok((self.compile(&snapshot)?, Known { warnings, snapshot: true, reads })),
             Err(said) => {
                 findings.push(Finding {
                     error: false,
@@ -159,7 +170,7 @@ impl Workshop {
                         "cannot be snapshotted, so that `init` runs in each new instance: {said}"
                     ))
                 });
-                Ok((self.compile(raw.wasm)?, Known { warnings, snapshot: false }))
+                Ok((self.compile(raw.wasm)?, Known { warnings, snapshot: false, reads }))
             }
         }
     }
@@ -205,7 +216,9 @@ impl Workshop {
             services: self.services.clone(),
             counters: self.counters.clone(),
             figures: self.figures.of("inspected"),
-            log_window: Default::default(),
+            log_window: Arc::default(),
+            rehearsal: self.rehearsal,
+            window: self.breaker.window,
         });
         let pre = self.link(&self.compile(wasm).map_err(said)?)?;
         let (mut store, _, guest) = self.instance(&pre, &host).map_err(said)?;
@@ -233,21 +246,21 @@ impl Workshop {
         Err(mistakes.into_iter().map(finding).collect())
     }
 
-    /// The plugin's own opinion of its settings: warnings, or errors.
+    /// The plugin's own opinion of its settings: warnings with the lists that it asked for, or errors.
     fn validate(
         &self,
         pre: &InstancePre<State>,
         host: &Arc<PluginHost>,
-    ) -> Result<Vec<(String, String)>, Vec<Finding>> {
+    ) -> Result<(Warnings, BTreeSet<String>), Vec<Finding>> {
         let (mut store, _, guest) = self.instance(pre, host)?;
         let diagnostics = guest
             .call_validate_settings(&mut store, &host.settings)
             .map_err(|error| vec![blame("`validate-settings` failed", &error, &store)])?;
         let (errors, warnings): (Vec<_>, Vec<_>) =
             diagnostics.into_iter().partition(|diagnostic| matches!(diagnostic.severity, lifecycle::Severity::Error));
-        let warnings: Vec<_> = warnings.into_iter().map(|d| (d.pointer, d.message)).collect();
+        let warnings: Warnings = warnings.into_iter().map(|d| (d.pointer, d.message)).collect();
         if errors.is_empty() {
-            return Ok(warnings);
+            return Ok((warnings, store.data_mut().reads.take().unwrap_or_default()));
         }
         let finding = |error, pointer, message| Finding { error, settings: Some(pointer), message };
         Err(errors
@@ -279,7 +292,7 @@ impl Workshop {
         anatomy: &Anatomy,
         host: Arc<PluginHost>,
         component: &Component,
-        snapshot: bool,
+        known: Known,
     ) -> Result<Plugin, String> {
         let pre = self.link(component)?;
         let hooks = hooks(&pre, anatomy).map_err(|error| format!("{error:#}"))?;
@@ -294,16 +307,27 @@ impl Workshop {
             hooks,
             host,
             pre,
-            snapshot,
+            snapshot: known.snapshot,
+            reads: known.reads,
+            lends: raw.entry.grants.iter().any(|grant| grant == "message"),
             sandbox: self.sandbox,
             idle: Mutex::default(),
-            health: Health::default(),
+            health: Arc::default(),
         })
     }
 }
 
+/// Pointers into the settings, and what is remarkable there.
+type Warnings = Vec<(String, String)>;
+
+fn snapshot_name(plugin: &str, reads: &[String], lists: &Lists) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(plugin.as_bytes()).update(lists.digest_of(reads).as_bytes());
+    hasher.finalize().to_hex().to_string()
+}
+
 /// As many as may well judge at once.
-fn judging_threads() -> usize {
+pub(crate) fn judging_threads() -> usize {
     std::thread::available_parallelism().map_or(2, |threads| threads.get().min(8))
 }
 

@@ -1,8 +1,10 @@
 //! What operators are told: checks, activations, history, the state of each plugin.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use crate::breaker::Trip;
 use crate::bundle::diagnostic::Diagnostic;
+use crate::cases::CaseOutcome;
 
 /// A bundle that could be activated.
 #[derive(Clone, Debug, Serialize)]
@@ -15,6 +17,24 @@ pub struct CheckReport {
     pub plugins: Vec<CheckedPlugin>,
     /// Warnings; errors make `check` fail instead.
     pub diagnostics: Vec<Diagnostic>,
+}
+
+/// A bundle that was tried out.
+#[derive(Clone, Debug, Serialize)]
+pub struct CanaryReport {
+    /// What was checked.
+    #[serde(flatten)]
+    pub check: CheckReport,
+    /// What came of the bundle's own cases (`tests.toml`), in their order.
+    pub cases: Vec<CaseOutcome>,
+}
+
+impl CanaryReport {
+    /// How many cases did not come out as expected.
+    #[must_use]
+    pub fn failed(&self) -> usize {
+        self.cases.iter().filter(|case| !case.differs.is_empty()).count()
+    }
 }
 
 /// A plugin that passed all checks.
@@ -66,8 +86,26 @@ pub struct HistoryEntry {
     /// For a roll-back: the generation whose bundle it brought back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restores: Option<u64>,
-    /// `active`, `kept` or `broken`.
+    /// `active`, `kept`, `broken` (could not be brought back at start) or `tripped` (a plugin of it kept failing).
     pub state: &'static str,
+    /// What the plugin did that tripped it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trip: Option<Trip>,
+}
+
+/// A bundle that waits to be activated.
+#[derive(Clone, Debug, Serialize)]
+pub struct Staged {
+    /// blake3 of the bundle, hex: names it from now on.
+    pub digest: String,
+    /// The bundle's name.
+    pub name: String,
+    /// When it was staged, in milliseconds since 1970 UTC.
+    pub at_ms: u64,
+    /// Who staged it.
+    pub by: String,
+    /// Why.
+    pub why: String,
 }
 
 /// The active generation and how its plugins fare.
@@ -87,6 +125,8 @@ pub struct Shown {
     pub by: String,
     /// Why.
     pub why: String,
+    /// Of the newest change of a list that is in force; 0 if all lists are the bundle's.
+    pub lists_revision: u64,
     /// If the last activated generation could not be restored at start: what was wrong with it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub fallen_back: Vec<String>,
@@ -114,6 +154,60 @@ pub struct ShownPlugin {
     pub last_fault: Option<String>,
     /// Figures since the process started, over all generations with a plugin of this name.
     pub stats: PluginStats,
+}
+
+/// A change of a list.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct ListEdit {
+    /// Counts up over the changes of all lists.
+    pub revision: u64,
+    /// When, in milliseconds since 1970 UTC.
+    pub at_ms: u64,
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub why: String,
+    /// How many entries came in.
+    pub added: usize,
+    /// How many went.
+    pub removed: usize,
+    /// The first of those that came in.
+    pub some_added: Vec<String>,
+    /// The first of those that went.
+    pub some_removed: Vec<String>,
+}
+
+/// A list in force.
+#[derive(Clone, Debug, Serialize)]
+pub struct ListInfo {
+    /// Its name.
+    pub name: String,
+    /// Of its last change by command; 0 if there was none.
+    pub revision: u64,
+    /// Whether it is as the bundle's file says.
+    pub of_bundle: bool,
+    /// Entries.
+    pub size: usize,
+    /// Its latest changes, oldest first.
+    pub edits: Vec<ListEdit>,
+}
+
+/// A list that was changed.
+#[derive(Clone, Debug, Serialize)]
+pub struct ListChanged {
+    /// Its name.
+    pub name: String,
+    /// How many entries it has now.
+    pub size: usize,
+    /// What was changed; a change of nothing has the old revision and is not kept.
+    #[serde(flatten)]
+    pub edit: ListEdit,
+    /// Plugins that had copied the list, and so were initialised anew.
+    pub renewed: Vec<String>,
+    /// As [`Activation::drained`].
+    pub drained: bool,
+    /// How long the whole change took.
+    pub micros: u64,
 }
 
 /// Upper bounds of the time histogram's buckets, in microseconds; the last bucket is open.

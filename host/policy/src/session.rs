@@ -58,6 +58,19 @@ impl Session {
         self.generation.number
     }
 
+    /// Counts swaps since the process started, changes of lists among them: what two sessions of one epoch say, they say
+    /// with the same generation and the same lists.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.generation.epoch
+    }
+
+    /// Of the newest change of a list that is in force; 0 if all lists are the bundle's.
+    #[must_use]
+    pub fn lists_revision(&self) -> u64 {
+        self.generation.lists.revision
+    }
+
     /// blake3 of its bundle, hex.
     #[must_use]
     pub fn digest(&self) -> &str {

@@ -47,6 +47,11 @@ impl Figures {
         self.peak_memory.store(0, Ordering::Relaxed);
     }
 
+    /// Calls so far.
+    pub(crate) fn calls(&self) -> u64 {
+        self.histogram.iter().map(|n| n.load(Ordering::Relaxed)).sum()
+    }
+
     pub(crate) fn read(&self, plugin: &str) -> PluginStats {
         let histogram: Vec<u64> = self.histogram.iter().map(|n| n.load(Ordering::Relaxed)).collect();
         let counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);

@@ -58,6 +58,9 @@ fn a_panic_is_told_in_its_own_words() {
     faults(&policy, "trap");
     let fault = policy.show().plugins[0].last_fault.clone().unwrap();
     assert!(fault.contains("panicked on purpose in treat"), "{fault}");
+    // And where: the functions of the guest, by the names that its author gave them, without the machinery of a panic.
+    let (_, at) = fault.split_once("; at ").unwrap_or_else(|| panic!("no trace: {fault}"));
+    assert!(at.starts_with("hostile_traps::fall"), "{fault}");
 }
 
 #[test]

@@ -228,7 +228,7 @@ fn what_is_held_at_a_mirror_is_shown_when_it_is_released_and_keeps_its_place_in_
     town.message("north", "south", in_group(&group, "a@north", "m2", "even"), None).unwrap();
     assert_eq!(town.heard("a@south"), ["even"]);
     assert_eq!(town.history("south", &group), ["even"]);
-    let done = south.write(move |tx, scene| held::release(tx, scene, &id, EXPIRES, vec![])).unwrap();
+    let done = south.write(move |tx, scene| held::release(tx, scene, &id, EXPIRES, vec![])).unwrap().done;
     assert_eq!(done.deliveries.len(), 2);
     assert_eq!(town.heard("a@south"), ["even", "odd"]);
     assert_eq!(town.history("south", &group), ["odd", "even"]);
@@ -244,7 +244,7 @@ fn what_is_held_at_main_takes_its_place_when_it_is_released() {
     odd.disposition = Disposition::Hold(hold);
     assert!(north.accept(odd).unwrap().letters.is_empty());
     town.say(&group, "a@north", "even").unwrap();
-    let done = north.write(move |tx, scene| held::release(tx, scene, &id, EXPIRES, vec![])).unwrap();
+    let done = north.write(move |tx, scene| held::release(tx, scene, &id, EXPIRES, vec![])).unwrap().done;
     assert_eq!(done.letters.len(), 2, "one for south, one for west");
     town.carry_all();
     for server in ["north", "south", "west"] {

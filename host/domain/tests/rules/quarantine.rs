@@ -1,6 +1,6 @@
 //! Held messages: kept, recognised, released or dropped once.
 
-use isthmus_domain::held::{self, Hold, Way};
+use isthmus_domain::held::{self, Hold, Released, Way};
 use isthmus_domain::message::{Disposition, Received};
 use isthmus_domain::{Done, Error, State, TimeId, account, outbox};
 use isthmus_wire::Code;
@@ -32,7 +32,27 @@ fn hold_inbound(place: &Place) -> TimeId {
 }
 
 fn release(place: &Place, id: TimeId) -> Result<Done, Error> {
-    place.write(move |tx, scene| held::release(tx, scene, &id, scene.now_ms + 5, b"release".to_vec()))
+    try_release(place, id).map(|released| released.done)
+}
+
+fn try_release(place: &Place, id: TimeId) -> Result<Released, Error> {
+    place.write(move |tx, scene| {
+        let expires = scene.now_ms + 5;
+        held::release(tx, scene, &id, expires, b"release".to_vec())
+    })
+}
+
+/// Three messages of alice to somebody, one after the other, all held.
+fn three_held(place: &Place, to: &str) -> Vec<TimeId> {
+    let one = |number: u32| {
+        place.now.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let mut submission = place.submission("alice@north", &number.to_string(), to, &number.to_string());
+        submission.disposition = Disposition::Hold(hold());
+        let id = submission.id;
+        place.accept(submission).unwrap();
+        id
+    };
+    (1..=3).map(one).collect()
 }
 
 fn discard(place: &Place, id: TimeId) -> Result<Done, Error> {
@@ -123,4 +143,65 @@ fn held_messages_are_listed_page_by_page_the_oldest_first() {
     let text = |h: &held::Held| h.message.info().unwrap().content.text().unwrap().to_owned();
     let all: Vec<_> = first.iter().chain(&rest).map(text).collect();
     assert_eq!(all, ["0", "1", "2", "3", "4"]);
+}
+
+#[test]
+fn released_messages_of_a_conversation_go_on_in_the_order_in_which_they_were_written() {
+    let place = Place::north();
+    let ids = three_held(&place, "carol@south");
+    let other = hold_outbound(&place, "dave@south");
+    place.send("alice@north", "later", "carol@south", "later").unwrap();
+    assert_eq!(try_release(&place, ids[2]).unwrap().waits_for, Some(ids[0]));
+    assert_eq!(refused(try_release(&place, ids[2])).0, Code::WrongState, "decided once");
+    assert_eq!(try_release(&place, other).unwrap().waits_for, None, "other conversations do not wait");
+    let first = try_release(&place, ids[0]).unwrap();
+    assert_eq!((first.waits_for, first.done.letters.len()), (None, 1));
+    let texts = || place.letters().into_iter().map(|(_, text)| text).filter(|text| text != "odd").collect::<Vec<_>>();
+    assert_eq!(texts(), ["later", "1"], "what is held holds nobody up, and what waits still waits");
+    assert_eq!(discard(&place, ids[1]).unwrap().letters.len(), 1, "the decision on the second lets the third go on");
+    assert_eq!(texts(), ["later", "1", "3"]);
+    assert!(held(&place).is_empty());
+}
+
+#[test]
+fn one_that_cannot_go_on_any_more_stops_nobody() {
+    let place = Place::north();
+    let ids = three_held(&place, "bob@north");
+    release(&place, ids[1]).unwrap();
+    place.write(|tx, _| account::set_disabled(tx, &user("bob@north"), true)).unwrap();
+    discard(&place, ids[0]).unwrap();
+    assert_eq!(held(&place), [(ids[2], Way::Out)]);
+    assert!(place.story("alice@north").contains(&"receipt refused".to_owned()), "{:?}", place.story("alice@north"));
+    place.write(|tx, _| account::set_disabled(tx, &user("bob@north"), false)).unwrap();
+    release(&place, ids[2]).unwrap();
+    assert_eq!(place.story("bob@north"), ["got 3"]);
+}
+
+#[test]
+fn what_nobody_decides_in_time_is_given_up_and_its_sender_told() {
+    let place = Place::north();
+    let ids = three_held(&place, "carol@south");
+    let came = hold_inbound(&place);
+    release(&place, ids[1]).unwrap();
+    let now = place.now.load(std::sync::atomic::Ordering::Relaxed);
+    let due = |before| {
+        let (due, next) = held::overdue(&place.view(), before, None, 100).unwrap();
+        assert!(next.is_none());
+        due.into_iter().map(|held| held.id).collect::<Vec<_>>()
+    };
+    assert!(due(now - 5).is_empty());
+    let mut overdue = due(now + 1);
+    overdue.sort();
+    let mut expected = vec![ids[0], ids[2], came];
+    expected.sort();
+    assert_eq!(overdue, expected, "what is released is not overdue");
+    let records = overdue.into_iter().map(|id| (id, b"expired".to_vec())).collect();
+    let audited = place.audited();
+    place.write(move |tx, scene| held::expire(tx, scene, records)).unwrap();
+    assert_eq!((held(&place), place.audited() - audited), (vec![], 3));
+    assert_eq!(place.letters(), [("south".to_owned(), "2".to_owned())], "the one that waited for it goes on");
+    let expired = place.story("alice@north").iter().filter(|told| *told == "receipt expired").count();
+    assert_eq!(expired, 2);
+    let (_, next) = held::overdue(&place.view(), now, None, 100).unwrap();
+    assert!(next.is_none());
 }

@@ -113,6 +113,6 @@ fn a_held_message_that_is_recalled_is_never_shown_even_if_it_is_released() {
     place.receive(incoming).unwrap();
     place.receive(repeal(&place, "carol@south", "alice@north", "r1", "m1")).unwrap();
     let released = place.write(move |tx, scene| isthmus_domain::held::release(tx, scene, &id, 0, vec![]));
-    assert_eq!(released.unwrap(), Done::default());
+    assert_eq!(released.unwrap().done, Done::default());
     assert!(place.inbox("alice@north").is_empty());
 }

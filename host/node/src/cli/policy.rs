@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::admin::segment;
 use super::error::CliError;
 use super::out::{Column, Out, outline, plain, table};
+use super::rehearse::{self, ReplayArgs, ShadowCommand, WhatIfArgs, Which, broken, short};
 use super::target::Target;
 use super::when;
 use crate::admin_token::Role;
@@ -20,8 +21,47 @@ pub(super) enum PolicyCommand {
     /// Checks a bundle as activation would, and changes nothing.
     #[command(after_help = "Example: isthmus policy check ./policy --config server.toml")]
     Check {
+        #[command(flatten)]
+        which: Which,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Keeps a bundle that could be activated, so that what is rehearsed and at last activated is the same.
+    #[command(after_help = "Example: isthmus policy stage ./policy --why 'ticket 4711' --config server.toml")]
+    Stage {
         /// The bundle's folder, as the server's machine sees it.
         dir: PathBuf,
+        /// Why, for the audit log.
+        #[arg(long, default_value = "")]
+        why: String,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Starts every plugin of a bundle and judges the bundle's own cases (tests.toml). Fails if one comes out otherwise.
+    #[command(after_help = "Example: isthmus policy canary staged:1a2b3c --config server.toml")]
+    Canary {
+        #[command(flatten)]
+        which: Which,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// A candidate judges live traffic beside the active policy, and changes nothing.
+    #[command(subcommand)]
+    Shadow(ShadowCommand),
+    /// Judges recorded decisions anew: what would be otherwise under a candidate?
+    #[command(
+        after_help = "Example: isthmus policy replay ./policy --from 7d --config server.toml\n         isthmus policy replay staged:1a2b3c --json --config server.toml"
+    )]
+    Replay(Box<ReplayArgs>),
+    /// Tells in words what differs between two bundles.
+    #[command(
+        after_help = "Example: isthmus policy diff 3 active --config server.toml\n         isthmus policy diff active ./policy --config server.toml"
+    )]
+    Diff {
+        /// A generation's number, `active`, `staged:DIGEST`, or a folder.
+        from: String,
+        /// The same.
+        to: String,
         #[command(flatten)]
         target: Target,
     },
@@ -30,8 +70,8 @@ pub(super) enum PolicyCommand {
         after_help = "Example: isthmus policy activate ./policy --why 'block links, ticket 4711' --config server.toml"
     )]
     Activate {
-        /// The bundle's folder, as the server's machine sees it.
-        dir: PathBuf,
+        #[command(flatten)]
+        which: Which,
         /// Why, for history and audit log.
         #[arg(long)]
         why: String,
@@ -55,11 +95,19 @@ pub(super) enum PolicyCommand {
     /// Lists the generations: who activated what, when and why.
     #[command(after_help = "Example: isthmus policy history --config server.toml")]
     History(Target),
-    /// Tells who decided about a message, and why.
-    #[command(after_help = "Example: isthmus policy explain 0190a3c2-5e0b --config server.toml")]
+    /// Lists (black, white, keywords): shown and changed while requests are judged, without a new generation.
+    #[command(subcommand)]
+    Lists(super::lists::ListsCommand),
+    /// Tells who decided about a message, and why; or what the active policy would say of one.
+    #[command(
+        after_help = "Example: isthmus policy explain 0190a3c2-5e0b --config server.toml\n         isthmus policy explain --from alice@north --to carol@south --text 'hello' --config server.toml"
+    )]
     Explain {
         /// A messageID or the ID of a decision.
-        id: String,
+        #[arg(required_unless_present = "from", conflicts_with = "from")]
+        id: Option<String>,
+        #[command(flatten)]
+        what_if: Box<WhatIfArgs>,
         #[command(flatten)]
         target: Target,
     },
@@ -71,9 +119,15 @@ pub(super) fn run(command: PolicyCommand, out: &Out) -> Result<(), CliError> {
             out.answer(&target.get(Role::Security, "/admin/v1/policy")?, outline);
             Ok(())
         }
-        PolicyCommand::Check { dir, target } => check(&dir, &target, out),
-        PolicyCommand::Activate { dir, why, target } => {
-            let body = json!({"dir": absolute(&dir)?, "why": why});
+        PolicyCommand::Check { which, target } => check(&which, &target, out),
+        PolicyCommand::Stage { dir, why, target } => rehearse::stage(&dir, &why, &target, out),
+        PolicyCommand::Canary { which, target } => rehearse::canary(&which, &target, out),
+        PolicyCommand::Shadow(command) => rehearse::shadow(command, out),
+        PolicyCommand::Replay(args) => rehearse::replay(&args, out),
+        PolicyCommand::Diff { from, to, target } => rehearse::diff(&from, &to, &target, out),
+        PolicyCommand::Activate { which, why, target } => {
+            let mut body = which.body()?;
+            body["why"] = json!(why);
             activated(&target.post(Role::Security, "/admin/v1/policy/activate", &body)?, out)
         }
         PolicyCommand::Rollback { to, why, target } => {
@@ -84,7 +138,9 @@ pub(super) fn run(command: PolicyCommand, out: &Out) -> Result<(), CliError> {
             activated(&target.post(Role::Security, "/admin/v1/policy/rollback", &body)?, out)
         }
         PolicyCommand::History(target) => history(&target, out),
-        PolicyCommand::Explain { id, target } => {
+        PolicyCommand::Lists(command) => super::lists::run(command, out),
+        PolicyCommand::Explain { id: None, what_if, target } => rehearse::what_if(&what_if, &target, out),
+        PolicyCommand::Explain { id: Some(id), target, .. } => {
             let answer = target.get(Role::Security, &format!("/admin/v1/policy/explain/{}", segment(&id)))?;
             out.answer(&answer, outline);
             Ok(())
@@ -93,16 +149,13 @@ pub(super) fn run(command: PolicyCommand, out: &Out) -> Result<(), CliError> {
 }
 
 /// The server has another working directory.
-fn absolute(dir: &Path) -> Result<String, CliError> {
+pub(super) fn absolute(dir: &Path) -> Result<String, CliError> {
     let path = std::path::absolute(dir).map_err(|error| CliError::chain(&error))?;
     Ok(path.display().to_string())
 }
 
-fn check(dir: &Path, target: &Target, out: &Out) -> Result<(), CliError> {
-    let checked = target.post(Role::Security, "/admin/v1/policy/check", &json!({"dir": absolute(dir)?}));
-    let answer = checked.map_err(|error| {
-        if let CliError::Refused { words, .. } = error { CliError::BundleBroken(words) } else { error }
-    })?;
+fn check(which: &Which, target: &Target, out: &Out) -> Result<(), CliError> {
+    let answer = target.post(Role::Security, "/admin/v1/policy/check", &which.body()?).map_err(broken)?;
     out.answer(&answer, |a| format!("the bundle is good\n{}", outline(a)));
     Ok(())
 }
@@ -127,7 +180,18 @@ fn history(target: &Target, out: &Out) -> Result<(), CliError> {
         ("DIGEST", |h| plain(&h["digest"]).chars().take(12).collect()),
         ("WHY", |h| plain(&h["why"])),
     ];
+    const STAGED: &[Column<'_>] = &[
+        ("STAGED", |s| format!("staged:{}", short(&s["digest"]))),
+        ("NAME", |s| plain(&s["name"])),
+        ("AT", |s| s["at_ms"].as_u64().map_or_else(|| "-".to_owned(), when::show)),
+        ("BY", |s| plain(&s["by"])),
+        ("WHY", |s| plain(&s["why"])),
+    ];
     let answer = target.get(Role::Security, "/admin/v1/policy/history")?;
-    out.answer(&answer, |a| table(a, "history", COLUMNS, "no generations yet"));
+    out.answer(&answer, |a| {
+        let history = table(a, "history", COLUMNS, "no generations yet");
+        let staged = table(a, "staged", STAGED, "");
+        if staged.is_empty() { history } else { format!("{history}\n{staged}") }
+    });
     Ok(())
 }

@@ -44,6 +44,8 @@ pub struct Delivery {
     pub per_peer_in_flight: usize,
     /// One call to a peer, answer included.
     pub request_timeout_ms: Millis,
+    /// How long a held message waits for an administrator's decision.
+    pub held_expire_s: Seconds,
     /// How long a user may recall a message (R7); 0: never.
     pub recall_s: Seconds,
     /// How often mirrors of groups compare themselves with their main servers (R22).

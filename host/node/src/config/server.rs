@@ -71,6 +71,8 @@ struct RawPolicy {
     trusted_keys: Vec<String>,
     signatures_needed: usize,
     default_access: DefaultAccess,
+    breaker_faults: u32,
+    breaker_window_s: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -177,6 +179,10 @@ pub struct PolicySource {
     pub signatures_needed: usize,
     /// Where all plugins abstain and the bundle does not say.
     pub default_access: DefaultAccess,
+    /// Failures of one plugin after which its generation is taken back; 0: never.
+    pub breaker_faults: u32,
+    /// Within how many seconds.
+    pub breaker_window_s: u64,
 }
 
 impl ServerConfig {
@@ -255,6 +261,8 @@ fn policy(s: &mut Settle<'_>, raw: &RawPolicy) -> PolicySource {
         signatures_needed: s.at_least("policy.signatures_needed", raw.signatures_needed, 1),
         trusted_keys: s.keys("policy.trusted_keys", &raw.trusted_keys),
         default_access: raw.default_access,
+        breaker_faults: raw.breaker_faults,
+        breaker_window_s: s.at_least("policy.breaker_window_s", raw.breaker_window_s, 1),
     }
 }
 
@@ -269,6 +277,7 @@ fn check_ranges(s: &mut Settle<'_>, config: &ServerConfig) {
     let delivery = &config.delivery;
     s.at_least("delivery.expire_s", delivery.expire_s, 1);
     s.at_least("delivery.compare_s", delivery.compare_s, 1);
+    s.at_least("delivery.held_expire_s", delivery.held_expire_s, 1);
     s.at_least("delivery.backoff_min_ms", delivery.backoff_min_ms, 1);
     s.at_least("delivery.backoff_max_ms", delivery.backoff_max_ms, delivery.backoff_min_ms);
     s.at_least("delivery.per_peer_in_flight", delivery.per_peer_in_flight, 1);

@@ -43,7 +43,7 @@ impl Server {
         then: impl FnOnce(&Arc<Server>, &T, u64) + Send + 'static,
     ) -> Result<T, Problem> {
         let (value, mut trail, session) = cleared.into_parts();
-        let (server, record, generation) = (self.clone(), trail.record(), session.generation());
+        let (server, record, generation) = (self.clone(), trail.record(), session.epoch());
         let rule = self.cleared(&session, clock::now_ms(), move |tx, scene| rule(tx, scene, value, record));
         let pending = self.store.submit(rule, move |outcome| then(&server, outcome, generation)).await?;
         let outcome = pending.done().await;

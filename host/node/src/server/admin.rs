@@ -2,15 +2,15 @@
 //!
 //! Three roles, kept apart: the table says which of them each act takes.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use http::{Method, Request};
 use hyper::body::Incoming;
 use isthmus_domain::account::{self, NewUser, User};
-use isthmus_domain::{AuditRecord, TimeId, held};
-use isthmus_policy::{ActivateError, Activation, Diagnostics, Event};
+use isthmus_domain::held::{self, Released};
+use isthmus_domain::{AuditRecord, TimeId};
+use isthmus_policy::Event;
 use isthmus_wire::UserId;
 use isthmus_wire::code::{Code, Refusal, Transport};
 use serde::Deserialize;
@@ -20,6 +20,7 @@ use super::Server;
 use super::accounts::{check_password, internal};
 use super::audit_search::{Filter, matching};
 use super::client::{body_of, parse, parse_or_default};
+use super::policies;
 use super::trail::Trail;
 use crate::admin_token::Role;
 use crate::clock;
@@ -29,6 +30,9 @@ use crate::route::{Found, Table};
 
 /// Bytes of an administrator's request.
 const BODY_MAX: usize = 256 * 1024;
+/// Of one that brings a whole list.
+const LIST_MAX: usize = 32 << 20;
+const CHANGE_LIST: Endpoint = Endpoint::Policies(policies::Endpoint::ChangeList);
 /// Records and rows of one answer.
 const ROWS_MAX: usize = 1000;
 
@@ -43,12 +47,7 @@ pub(crate) enum Endpoint {
     DisableUser,
     EnableUser,
     Outbox,
-    Policy,
-    History,
-    Check,
-    Activate,
-    Rollback,
-    Explain,
+    Policies(policies::Endpoint),
     Audit,
     Held,
     Release,
@@ -57,7 +56,7 @@ pub(crate) enum Endpoint {
 
 /// The table of contents.
 pub(crate) fn table() -> Result<Table<Endpoint>, matchit::InsertError> {
-    Table::new(&[
+    let own = [
         (Method::GET, "/healthz", Endpoint::Health),
         (Method::GET, "/readyz", Endpoint::Ready),
         (Method::GET, "/metrics", Endpoint::Metrics),
@@ -67,29 +66,23 @@ pub(crate) fn table() -> Result<Table<Endpoint>, matchit::InsertError> {
         (Method::POST, "/admin/v1/users/{id}/disable", Endpoint::DisableUser),
         (Method::POST, "/admin/v1/users/{id}/enable", Endpoint::EnableUser),
         (Method::GET, "/admin/v1/outbox", Endpoint::Outbox),
-        (Method::GET, "/admin/v1/policy", Endpoint::Policy),
-        (Method::GET, "/admin/v1/policy/history", Endpoint::History),
-        (Method::POST, "/admin/v1/policy/check", Endpoint::Check),
-        (Method::POST, "/admin/v1/policy/activate", Endpoint::Activate),
-        (Method::POST, "/admin/v1/policy/rollback", Endpoint::Rollback),
-        (Method::GET, "/admin/v1/policy/explain/{id}", Endpoint::Explain),
         (Method::GET, "/admin/v1/audit", Endpoint::Audit),
         (Method::GET, "/admin/v1/held", Endpoint::Held),
         (Method::POST, "/admin/v1/held/{id}/release", Endpoint::Release),
         (Method::POST, "/admin/v1/held/{id}/drop", Endpoint::Drop),
-    ])
+    ];
+    let policies = policies::ROWS.map(|(method, path, endpoint)| (method, path, Endpoint::Policies(endpoint)));
+    Table::new(&[own.as_slice(), &policies].concat())
 }
 
-/// Who may do what. Looking at the policy is for all; changing it for one.
+/// Who may do what.
 fn roles(endpoint: Endpoint) -> &'static [Role] {
     match endpoint {
         Endpoint::Health | Endpoint::Ready | Endpoint::Metrics | Endpoint::Status => &Role::ALL,
         Endpoint::Users | Endpoint::CreateUser | Endpoint::DisableUser | Endpoint::EnableUser | Endpoint::Outbox => {
             &[Role::System]
         }
-        Endpoint::Policy | Endpoint::History => &Role::ALL,
-        Endpoint::Explain => &[Role::Security, Role::Audit],
-        Endpoint::Check | Endpoint::Activate | Endpoint::Rollback => &[Role::Security],
+        Endpoint::Policies(endpoint) => policies::roles(endpoint),
         Endpoint::Held | Endpoint::Release | Endpoint::Drop => &[Role::Security],
         Endpoint::Audit => &[Role::Audit],
     }
@@ -105,21 +98,6 @@ struct CreateUser {
     #[serde(default, rename = "phoneNumber")]
     phone_number: Option<String>,
     password: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Bundle {
-    dir: PathBuf,
-    #[serde(default)]
-    why: String,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-struct Back {
-    to: Option<u64>,
-    why: String,
 }
 
 #[derive(Deserialize, Default)]
@@ -147,12 +125,7 @@ pub(crate) async fn serve(server: Arc<Server>, table: Arc<Table<Endpoint>>, requ
         | Endpoint::DisableUser
         | Endpoint::EnableUser
         | Endpoint::Outbox
-        | Endpoint::Policy
-        | Endpoint::History
-        | Endpoint::Check
-        | Endpoint::Activate
-        | Endpoint::Rollback
-        | Endpoint::Explain
+        | Endpoint::Policies(_)
         | Endpoint::Audit
         | Endpoint::Held
         | Endpoint::Release
@@ -182,7 +155,7 @@ async fn dispatch(
     }
     let query = head.uri.query().unwrap_or_default();
     let param = params.into_iter().next().unwrap_or_default();
-    let body = body_of(body, BODY_MAX).await?;
+    let body = body_of(body, if endpoint == CHANGE_LIST { LIST_MAX } else { BODY_MAX }).await?;
     match endpoint {
         Endpoint::Health | Endpoint::Ready | Endpoint::Metrics => Ok(json!({})),
         Endpoint::Status => server.status(),
@@ -191,12 +164,7 @@ async fn dispatch(
         Endpoint::DisableUser => server.set_disabled(role, &param, true).await,
         Endpoint::EnableUser => server.set_disabled(role, &param, false).await,
         Endpoint::Outbox => server.outbox_view(),
-        Endpoint::Policy => serde_json::to_value(server.policy.show()).map_err(Problem::fault),
-        Endpoint::History => Ok(json!({"history": server.policy.history()})),
-        Endpoint::Check => server.check_policy(parse(&body)?).await,
-        Endpoint::Activate => server.activate_policy(role, parse(&body)?).await,
-        Endpoint::Rollback => server.roll_back_policy(role, parse_or_default(&body)?).await,
-        Endpoint::Explain => server.explain(&param).await,
+        Endpoint::Policies(endpoint) => policies::dispatch(server, endpoint, role, &param, query, &body).await,
         Endpoint::Audit => server.search_audit(query).await,
         Endpoint::Held => server.held(query),
         Endpoint::Release => server.decide_held(role, &param, None).await,
@@ -254,96 +222,6 @@ impl Server {
         Ok(user_view(&user))
     }
 
-    async fn check_policy(self: &Arc<Self>, ask: Bundle) -> Result<Value, Problem> {
-        let server = self.clone();
-        let checked = blocking(move || server.policy.check(&ask.dir)).await?;
-        match checked {
-            Ok(report) => serde_json::to_value(report).map_err(Problem::fault),
-            Err(diagnostics) => Err(broken(&diagnostics)),
-        }
-    }
-
-    async fn activate_policy(self: &Arc<Self>, role: Role, ask: Bundle) -> Result<Value, Problem> {
-        let by = format!("admin:{}", role.as_str());
-        let activation = self.activate(&ask.dir, &by, &ask.why).await?;
-        serde_json::to_value(activation).map_err(Problem::fault)
-    }
-
-    /// Swaps a bundle in; the act and its failure are recorded. Answers when nothing of the old generation is left.
-    pub(crate) async fn activate(
-        self: &Arc<Self>,
-        dir: &std::path::Path,
-        by: &str,
-        why: &str,
-    ) -> Result<Activation, Problem> {
-        let (server, dir, by, why) = (self.clone(), dir.to_owned(), by.to_owned(), why.to_owned());
-        let target = dir.display().to_string();
-        let (who, reason) = (by.clone(), why.clone());
-        let done = blocking(move || server.policy.activate(&dir, &by, &why)).await?;
-        self.swapped("policy.activate", &who, &target, &reason, done).await
-    }
-
-    async fn roll_back_policy(self: &Arc<Self>, role: Role, ask: Back) -> Result<Value, Problem> {
-        let by = format!("admin:{}", role.as_str());
-        let target = ask.to.map_or_else(|| "previous".to_owned(), |n| n.to_string());
-        let (server, who, reason) = (self.clone(), by.clone(), ask.why.clone());
-        let done = blocking(move || server.policy.rollback(ask.to, &by, &ask.why)).await?;
-        let activation = self.swapped("policy.rollback", &who, &target, &reason, done).await?;
-        serde_json::to_value(activation).map_err(Problem::fault)
-    }
-
-    async fn swapped(
-        self: &Arc<Self>,
-        operation: &'static str,
-        by: &str,
-        target: &str,
-        why: &str,
-        done: Result<Activation, ActivateError>,
-    ) -> Result<Activation, Problem> {
-        let mut fields = vec![("why".to_owned(), why.to_owned())];
-        if let Ok(activation) = &done {
-            fields.push(("generation".to_owned(), activation.number.to_string()));
-            fields.push(("previous".to_owned(), activation.previous.to_string()));
-            fields.push(("digest".to_owned(), activation.digest.clone()));
-        }
-        let event = Event { call: internal(operation, by, target), outcome: "allowed".into(), code: 0, fields };
-        let mut trail = Trail::of_event(&self.policy.begin(), event);
-        match done {
-            Ok(activation) => {
-                self.note(&trail).await;
-                tracing::info!(generation = activation.number, previous = activation.previous, by, "policy activated");
-                self.cut_denied().await;
-                Ok(activation)
-            }
-            Err(error) => {
-                let problem = match &error {
-                    ActivateError::Broken(diagnostics) => broken(diagnostics),
-                    ActivateError::NoSuchGeneration(words) => Problem::refused(Code::NOT_FOUND, words.clone()),
-                    ActivateError::Keep { .. } => Problem::fault(error),
-                };
-                let (_, code, msg) = problem.public();
-                trail.failed(code, msg);
-                self.note(&trail).await;
-                Err(problem)
-            }
-        }
-    }
-
-    async fn explain(self: &Arc<Self>, id: &str) -> Result<Value, Problem> {
-        let wanted = id.to_owned();
-        let records = self.scan(Filter::default(), 50, move |record: &AuditRecord<'_>| {
-            record.id.to_string() == wanted || record.fields.get("messageID").is_some_and(|m| *m == wanted)
-        });
-        let records = records.await?;
-        if records.is_empty() {
-            return Err(Problem::refused(
-                Code::NOT_FOUND,
-                format!("no decision and no message {id} is in the audit log"),
-            ));
-        }
-        Ok(json!({"decisions": records}))
-    }
-
     async fn search_audit(self: &Arc<Self>, query: &str) -> Result<Value, Problem> {
         let filter = Filter::parse(query)?;
         let limit = number(query, "limit")?.map_or(100, |n| usize::try_from(n).unwrap_or(ROWS_MAX)).min(ROWS_MAX);
@@ -351,7 +229,7 @@ impl Server {
         Ok(json!({"records": records, "size": self.store.stats().audit_size}))
     }
 
-    async fn scan(
+    pub(crate) async fn scan(
         self: &Arc<Self>,
         filter: Filter,
         limit: usize,
@@ -366,7 +244,8 @@ impl Server {
         let held = held::list(&self.store.view()?, None, limit)?;
         let view = |h: &held::Held| {
             let message: Value = serde_json::from_str(&h.message.wire).unwrap_or_default();
-            json!({"id": h.id, "way": h.way, "reason": h.hold, "sinceMs": h.since_ms, "message": message})
+            json!({"id": h.id, "way": h.way, "reason": h.hold, "sinceMs": h.since_ms, "released": h.released,
+                "message": message})
         };
         Ok(json!({"held": held.iter().map(view).collect::<Vec<_>>()}))
     }
@@ -377,15 +256,21 @@ impl Server {
         let record = self.act(role, operation, &id.to_string()).record();
         let (home, now, server) = (self.id.clone(), clock::now_ms(), self.clone());
         let expires = now + self.config.delivery.expire_s * 1000;
-        let generation = self.gate.generation();
+        let epoch = self.gate.epoch();
         let rule = move |tx: &mut isthmus_store::Tx<'_>| {
             Server::scene(&home, now, |scene| match drop {
-                Some(words) => held::discard(tx, scene, &id, &words, record),
+                Some(words) => {
+                    held::discard(tx, scene, &id, &words, record).map(|done| Released { done, waits_for: None })
+                }
                 None => held::release(tx, scene, &id, expires, record),
             })
         };
-        self.store.submit(rule, move |done| server.after(done, generation)).await?.done().await?;
-        Ok(json!({"id": id}))
+        let pending = self.store.submit(rule, move |released| server.after(&released.done, epoch)).await?;
+        let mut answer = json!({"id": id});
+        if let Some(older) = pending.done().await?.waits_for {
+            answer["waitsFor"] = json!(older);
+        }
+        Ok(answer)
     }
 }
 
@@ -394,12 +279,8 @@ fn user_view(user: &User) -> Value {
         "hidden": user.hidden, "createdMs": user.created_ms})
 }
 
-fn broken(diagnostics: &Diagnostics) -> Problem {
-    Problem::refused(Code::INVALID_FIELD, format!("the bundle has errors:\n{diagnostics}"))
-}
-
 /// Work that may take a while, off the async threads.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
     tokio::task::spawn_blocking(work).await.map_err(Problem::fault)
 }
 
@@ -414,12 +295,7 @@ fn label(endpoint: Endpoint) -> &'static str {
         Endpoint::DisableUser => "users.disable",
         Endpoint::EnableUser => "users.enable",
         Endpoint::Outbox => "outbox",
-        Endpoint::Policy => "policy",
-        Endpoint::History => "policy.history",
-        Endpoint::Check => "policy.check",
-        Endpoint::Activate => "policy.activate",
-        Endpoint::Rollback => "policy.rollback",
-        Endpoint::Explain => "policy.explain",
+        Endpoint::Policies(endpoint) => policies::label(endpoint),
         Endpoint::Audit => "audit",
         Endpoint::Held => "held",
         Endpoint::Release => "held.release",

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use isthmus_domain::{Error, Scene};
-use isthmus_policy::{Call, Direction, Event, Item, Peer, Policy, Reason, Session, Verdict};
+use isthmus_policy::{Call, Direction, Event, Item, Judgement, Peer, Policy, Reason, Session};
 use isthmus_store::Tx;
 use isthmus_wire::ServerId;
 use isthmus_wire::code::{Code, Refusal};
@@ -173,9 +173,10 @@ impl Gate {
         Gate { policy, suspects: Arc::new(Semaphore::new(SUSPECT_PLACES)) }
     }
 
-    /// The generation that judges now.
-    pub(crate) fn generation(&self) -> u64 {
-        self.policy.begin().generation()
+    /// Counts what judges: other plugins or other lists, another number. What an older one let through is judged again
+    /// before it leaves.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.policy.begin().epoch()
     }
 
     /// Rules on `value`; `rewrite` puts the rewritten text of an item, by its place among the items, into it.
@@ -200,76 +201,59 @@ impl Gate {
         let session = self.policy.begin();
         // Files are read while they are judged.
         if !session.suspect() && question.items.iter().all(|item| item.body.is_none()) {
-            return Ok(judge_now(session, question));
+            return Ok(judge_now(&self.policy, session, question));
         }
         let place = tokio::time::timeout(SUSPECT_WAIT, self.suspects.clone().acquire_owned())
             .await
             .map_err(|_| PolicyOverloaded)?
             .map_err(|_| PolicyOverloaded)?;
+        let policy = self.policy.clone();
         tokio::task::spawn_blocking(move || {
             let _place = place;
-            judge_now(session, question)
+            judge_now(&policy, session, question)
         })
         .await
         .map_err(|_| PolicyOverloaded)
     }
 }
 
-fn judge_now(session: Session, question: Question) -> Judged {
+fn judge_now(policy: &Policy, session: Session, question: Question) -> Judged {
     let Question { call, items, mut fields } = question;
-    let mut decision = Decision::new(call.time_ms, session.generation());
-    let (answer, rewritten) = decide(&session, &call, &items, &mut decision);
-    let (outcome, code) = outcome(&answer, !rewritten.is_empty());
+    let judgement = session.judge(&call, &items);
+    policy.overhear(&call, &items, &judgement);
+    let outcome = judgement.outcome();
     metrics::counter!("isthmus_decisions_total", "outcome" => outcome).increment(1);
+    let Judgement { answer, rewritten, labels, steps } = judgement;
+    let answer = Answer::from(answer);
+    let mut code = 0;
     if let Answer::Refuse(refusal) = &answer {
         fields.push(("reason".into(), refusal.message.clone()));
+        code = refusal.code.number().unsigned_abs();
     }
+    let mut decision = Decision::new(call.time_ms, &session);
+    decision.steps(steps);
+    decision.labels = labels;
     let event = Event { call, outcome: outcome.into(), code, fields };
     let recorded = session.audit(&event);
     Judged { answer, rewritten, trail: Trail::new(decision, event, recorded), session }
 }
 
-type Rewritten = Vec<(usize, String)>;
-
-/// The first item that is not to pass decides; what others were rewritten to is not needed then.
-fn decide(session: &Session, call: &Call, items: &[Item], decision: &mut Decision) -> (Answer, Rewritten) {
-    let access = session.access(call);
-    decision.steps(access.steps);
-    if !access.allowed {
-        return (Answer::Refuse(refusal(Code::DENIED_BY_ACCESS, access.reason, "access policy")), Vec::new());
-    }
-    let mut rewritten = Vec::new();
-    for (index, item) in items.iter().enumerate() {
-        let content = session.content(call, item);
-        decision.steps(content.steps);
-        decision.labels.extend(content.labels);
-        match content.verdict {
-            Verdict::Pass => {}
-            Verdict::Rewrite(text) => rewritten.push((index, text)),
-            Verdict::Hold(reason) => return (Answer::Hold(reason), rewritten),
-            Verdict::Reject(reason) => {
-                let refusal = refusal(Code::DENIED_BY_CONTENT, Some(reason), "content policy");
-                return (Answer::Refuse(refusal), Vec::new());
-            }
+impl From<isthmus_policy::Answer> for Answer {
+    fn from(answer: isthmus_policy::Answer) -> Answer {
+        use isthmus_policy::Answer as Said;
+        match answer {
+            Said::Pass => Answer::Pass,
+            Said::Hold(reason) => Answer::Hold(reason),
+            Said::Deny(reason) => Answer::Refuse(refusal(Code::DENIED_BY_ACCESS, reason, "access policy")),
+            Said::Reject(reason) => Answer::Refuse(refusal(Code::DENIED_BY_CONTENT, Some(reason), "content policy")),
         }
     }
-    (Answer::Pass, rewritten)
 }
 
 /// The plugin's public words, or ours: never the policy's content.
 fn refusal(code: Code, reason: Option<Reason>, by: &str) -> Refusal {
     let text = reason.map(|r| r.text).filter(|t| !t.is_empty());
     Refusal { code, field: None, message: text.unwrap_or_else(|| format!("denied by {by}")) }
-}
-
-fn outcome(answer: &Answer, rewritten: bool) -> (&'static str, u32) {
-    match answer {
-        Answer::Pass if rewritten => ("rewritten", 0),
-        Answer::Pass => ("allowed", 0),
-        Answer::Hold(_) => ("held", 0),
-        Answer::Refuse(r) if r.code == Code::DENIED_BY_ACCESS => ("denied", r.code.number().unsigned_abs()),
-        Answer::Refuse(r) => ("rejected", r.code.number().unsigned_abs()),
-    }
 }
 
 #[cfg(test)]
@@ -296,6 +280,7 @@ mod tests {
             default_bundle: BundleSource::Files(bundle("allow")),
             services: Arc::new(NoServices),
             redaction_key: [9; 32],
+            breaker: isthmus_policy::Breaker::default(),
         })
         .unwrap()
     }

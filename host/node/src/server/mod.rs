@@ -8,16 +8,19 @@ mod ask;
 pub(crate) mod audit_search;
 mod client;
 mod enroll;
+mod explain;
 mod figures;
 mod files;
 mod gate;
 mod groups;
 mod outbox;
 mod people;
+mod policies;
 mod postman;
 mod push;
 mod recall;
 mod receive;
+mod replays;
 mod road;
 mod send;
 mod session;
@@ -53,6 +56,7 @@ use gate::Gate;
 use groups::Groups;
 use outbox::Outbox;
 use push::{Hub, Pushed};
+use replays::Replays;
 use session::{Acks, Sessions};
 use trail::Trail;
 
@@ -79,6 +83,7 @@ pub struct Server {
     store: Store,
     policy: Arc<Policy>,
     gate: Gate,
+    replays: Replays,
     hub: Hub,
     outbox: Outbox,
     files: Files,

@@ -230,7 +230,7 @@ impl Server {
 
     /// The body to send: as it was judged, or as the active policy leaves it now.
     async fn still_cleared(&self, parcel: &Parcel, peer: &ServerId, sheet: &Sheet) -> Result<Bytes, Attempt> {
-        if parcel.generation == self.gate.generation() {
+        if parcel.generation == self.gate.epoch() {
             return Ok(sheet.body());
         }
         let peer = self.peer_facts(peer);

@@ -41,7 +41,7 @@ impl Server {
             Ruling::Refused(refusal, trail) => return Err(self.refused(refusal, &trail).await),
         };
         let ((), mut trail, session) = cleared.into_parts();
-        let (server, now, generation) = (self.clone(), clock::now_ms(), session.generation());
+        let (server, now, generation) = (self.clone(), clock::now_ms(), session.epoch());
         let delivery = &self.config.delivery;
         let act = Recall {
             id,

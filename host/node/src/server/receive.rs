@@ -97,7 +97,7 @@ impl Server {
             recall_within_ms: (delivery.recall_s + delivery.expire_s) * 1000,
             audit: trail.record(),
         };
-        let (server, generation) = (self.clone(), session.generation());
+        let (server, generation) = (self.clone(), session.epoch());
         let pending = self
             .store
             .submit(

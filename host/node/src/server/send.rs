@@ -177,7 +177,7 @@ impl Server {
             disposition,
             audit: trail.record(),
         };
-        let (server, generation) = (self.clone(), session.generation());
+        let (server, generation) = (self.clone(), session.epoch());
         let pending = self
             .store
             .submit(

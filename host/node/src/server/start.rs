@@ -13,7 +13,7 @@ use isthmus_net::{
     BindError, Ca, ClientAuth, ClientTls, Connection, Connections, Credentials, Limits, Listener, PeerClient,
     PeerLimits, ServerTls, TlsError, Transport, Trust,
 };
-use isthmus_policy::{BundleSource, Policy, PolicyError, PolicyOptions, TrustedKey};
+use isthmus_policy::{Breaker, BundleSource, Policy, PolicyError, PolicyOptions, TrustedKey};
 use isthmus_store::{Options, Store, StoreError};
 use isthmus_wire::ServerId;
 use tokio::sync::{Semaphore, watch};
@@ -26,6 +26,7 @@ use super::gate::Gate;
 use super::groups::Groups;
 use super::outbox::{Outbox, Settlements};
 use super::push::Hub;
+use super::replays::Replays;
 use super::session::{Acks, Sessions};
 use super::{Directory, Listeners, Server, admin, client, sns};
 use crate::admin_token::{AdminTokenError, AdminTokens, Role, read_plain};
@@ -234,6 +235,7 @@ fn open(config: ServerConfig, tls: &Tls) -> Result<(Arc<Server>, Settlements), S
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let server = Server {
         gate: Gate::new(policy.clone()),
+        replays: Replays::default(),
         hub: Hub::new(config.client.push_buffer),
         peers: PeerClient::new(tls.peers.clone(), limits),
         sessions: Sessions::default(),
@@ -284,6 +286,7 @@ fn policy_options(config: &ServerConfig, store: &Store, addresses: Arc<Addresses
         default_bundle,
         services: Arc::new(Directory { own: config.server.id.clone(), store: store.clone(), addresses }),
         redaction_key: store.keyring().derive("audit redaction"),
+        breaker: Breaker { faults: source.breaker_faults, window: Duration::from_secs(source.breaker_window_s) },
     }
 }
 
@@ -313,6 +316,7 @@ impl RunningServer {
         running.chores.spawn(server.clone().chores(tls));
         running.chores.spawn(server.clone().pull_files());
         running.chores.spawn(server.clone().heal_mirrors());
+        running.chores.spawn(server.clone().watch_breaker());
         if server.config.policy.watch {
             running.chores.spawn(server.clone().watch_policy());
         }

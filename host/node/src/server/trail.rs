@@ -16,13 +16,20 @@ use crate::clock::random;
 pub(crate) struct Decision {
     id: TimeId,
     generation: u64,
+    lists: u64,
     steps: Vec<Step>,
     pub(crate) labels: Vec<String>,
 }
 
 impl Decision {
-    pub(crate) fn new(now_ms: u64, generation: u64) -> Decision {
-        Decision { id: TimeId::mint(now_ms, &mut random), generation, steps: Vec::new(), labels: Vec::new() }
+    pub(crate) fn new(now_ms: u64, session: &Session) -> Decision {
+        Decision {
+            id: TimeId::mint(now_ms, &mut random),
+            generation: session.generation(),
+            lists: session.lists_revision(),
+            steps: Vec::new(),
+            labels: Vec::new(),
+        }
     }
 
     pub(crate) fn steps(&mut self, steps: Vec<Step>) {
@@ -50,7 +57,7 @@ impl Trail {
     /// the policy); the audit plugins still say how it is recorded.
     pub(crate) fn of_event(session: &Session, event: Event) -> Trail {
         let recorded = session.audit(&event);
-        Trail::new(Decision::new(event.call.time_ms, session.generation()), event, recorded)
+        Trail::new(Decision::new(event.call.time_ms, session), event, recorded)
     }
 
     /// The plugin that had the last word, for a held message.
@@ -80,6 +87,7 @@ impl Trail {
             .outcome(&*self.outcome, self.code)
             .severity(self.recorded.severity.as_str())
             .generation(self.decision.generation);
+        record.lists = self.decision.lists;
         record.peer = call.peer.as_ref().map_or("", |peer| peer.id.as_str()).into();
         record.steps = self.decision.steps.iter().map(step).collect();
         record.labels = self.decision.labels.iter().map(|label| label.as_str().into()).collect();

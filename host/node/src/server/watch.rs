@@ -4,14 +4,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use isthmus_domain::session;
+use isthmus_domain::{held, session};
 use isthmus_net::Identity;
-use isthmus_policy::{Call, Direction};
+use isthmus_policy::{Call, Direction, Event};
 use isthmus_wire::ServerStatus;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::Server;
+use super::accounts::internal;
 use super::sns::STANDING_EVERY;
+use super::trail::Trail;
 use crate::clock;
 use crate::reply::chain;
 
@@ -22,6 +24,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(300);
 /// Between two steps of the sweep over dead tokens, and tokens in a step.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 const SWEEP_STEP: usize = 500;
+/// Between two looks at the failures of the active policy's plugins.
+const BREAKER_EVERY: Duration = Duration::from_millis(250);
+/// Held messages that are looked at in one step, and given up in one transaction.
+const HELD_STEP: usize = 200;
 
 fn every(period: Duration) -> tokio::time::Interval {
     let mut ticks = interval(period);
@@ -40,12 +46,14 @@ impl Server {
         let mut collect = every(SWEEP_EVERY.min(Duration::from_secs(self.config.media.unused_s)));
         let (mut swept, mut collected) = (None, None);
         self.tidy_files().await;
+        let mut held = every(held_every(self.config.delivery.held_expire_s));
         loop {
             tokio::select! {
                 _ = checkpoint.tick() => self.checkpoint().await,
                 _ = acks.tick() => self.write_acks().await,
                 _ = refresh.tick() => self.refresh_addresses().await,
                 _ = standing.tick() => self.cut_barred(),
+                _ = held.tick() => self.expire_held().await,
                 _ = sweep.tick() => swept = self.sweep(swept).await,
                 _ = collect.tick() => collected = self.sweep_files(collected).await,
             }
@@ -116,6 +124,49 @@ impl Server {
         }
     }
 
+    /// Gives up held messages that nobody has decided about in time: recorded, and their senders told.
+    async fn expire_held(self: &Arc<Self>) {
+        let before = clock::now_ms().saturating_sub(self.config.delivery.held_expire_s * 1000);
+        let mut after = None;
+        loop {
+            let look = || held::overdue(&self.store.view()?, before, after.as_ref(), HELD_STEP);
+            let (overdue, next) = match look() {
+                Ok(found) => found,
+                Err(error) => return tracing::error!(error = chain(&error), "held messages could not be looked at"),
+            };
+            if !overdue.is_empty() {
+                self.give_up_held(overdue).await;
+            }
+            match next {
+                Some(_) => after = next,
+                None => return,
+            }
+        }
+    }
+
+    async fn give_up_held(self: &Arc<Self>, overdue: Vec<held::Held>) {
+        let session = self.policy.begin();
+        let many = overdue.len();
+        let recorded = |held: held::Held| {
+            let info = held.message.info().ok();
+            let target = info.as_ref().map_or("", |info| info.recv_id.as_str());
+            let call = internal("held.expire", "isthmus", target);
+            let mut fields = vec![("held".to_owned(), held.id.to_string()), ("plugin".to_owned(), held.hold.plugin)];
+            fields.extend(info.map(|info| ("messageID".to_owned(), info.message_id.to_string())));
+            let event = Event { call, outcome: "allowed".into(), code: 0, fields };
+            (held.id, Trail::of_event(&session, event).record())
+        };
+        let overdue: Vec<_> = overdue.into_iter().map(recorded).collect();
+        let (home, now, server, epoch) = (self.id.clone(), clock::now_ms(), self.clone(), session.epoch());
+        let rule =
+            move |tx: &mut isthmus_store::Tx<'_>| Server::scene(&home, now, |scene| held::expire(tx, scene, overdue));
+        let given_up = async { self.store.submit(rule, move |done| server.after(done, epoch)).await?.done().await };
+        match given_up.await {
+            Ok(_) => tracing::info!(messages = many, "held messages that nobody decided about were given up"),
+            Err(error) => tracing::error!(error = chain(&error), "held messages could not be given up"),
+        }
+    }
+
     async fn sweep(&self, from: Option<session::TokenHash>) -> Option<session::TokenHash> {
         let now = clock::now_ms();
         match self.store.write(move |tx| session::sweep(tx, now, from, SWEEP_STEP)).await {
@@ -123,6 +174,20 @@ impl Server {
             Err(error) => {
                 tracing::error!(error = chain(&error), "dead tokens could not be swept");
                 None
+            }
+        }
+    }
+
+    /// Takes a generation back of which a plugin keeps failing, loudly. Runs until it is aborted.
+    pub(crate) async fn watch_breaker(self: Arc<Self>) {
+        let mut looks = every(BREAKER_EVERY);
+        // One whose end could not be written down is not tried again and again.
+        let mut seen = 0;
+        loop {
+            looks.tick().await;
+            if let Some(trip) = self.policy.tripped().filter(|trip| trip.generation != seen) {
+                seen = trip.generation;
+                self.trip(trip).await;
             }
         }
     }
@@ -161,10 +226,15 @@ impl Server {
         if self.policy.begin().digest() == digest || (first && known) {
             return;
         }
-        if let Err(error) = self.activate(dir, "folder", "the watched folder changed").await {
+        if let Err(error) = self.activate(dir.into(), "folder", "the watched folder changed").await {
             tracing::warn!(%error, "the policy folder could not be activated; the active policy stays");
         }
     }
+}
+
+/// Often enough that a short time is kept about as well as a long one.
+fn held_every(expire_s: u64) -> Duration {
+    Duration::from_secs((expire_s / 4).clamp(1, 60))
 }
 
 /// Names, sizes and times of everything in a bundle's folder.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use super::diagnostic::Diagnostic;
 use super::{MANIFEST, SIGNATURE};
+use crate::lists::{List, Lists};
 use crate::options::BundleSource;
-use crate::sandbox::state::{List, Lists};
 
 /// All files of a bundle together.
 const MAX_BYTES: u64 = 256 << 20;
@@ -28,6 +28,9 @@ impl Files {
             BundleSource::Files(files) => {
                 Ok(Self(files.iter().map(|(path, bytes)| (path.clone(), bytes.as_slice().into())).collect()))
             }
+            BundleSource::Staged(_) | BundleSource::Generation(_) => {
+                Err(Diagnostic::error(MANIFEST, format!("{source} is kept by a running policy, not in a folder")))
+            }
             BundleSource::Dir(dir) => {
                 let mut reading = Reading { files: Self::default(), left: MAX_BYTES };
                 reading.folder(dir, "", 1)?;
@@ -43,28 +46,30 @@ impl Files {
 
     /// blake3 over paths and contents, the signature's own file left out.
     pub(crate) fn digest(&self) -> blake3::Hash {
-        self.digest_of(|path| path != SIGNATURE)
-    }
-
-    fn digest_of(&self, wanted: impl Fn(&str) -> bool) -> blake3::Hash {
         let mut hasher = blake3::Hasher::new();
-        for (path, bytes) in self.0.iter().filter(|(path, _)| wanted(path)) {
+        for (path, bytes) in self.0.iter().filter(|(path, _)| *path != SIGNATURE) {
             hasher.update(path.as_bytes()).update(&[0]).update(blake3::hash(bytes).as_bytes());
         }
         hasher.finalize()
     }
 
-    /// The lists, and a digest over all of them.
-    pub(crate) fn lists(&self, diagnostics: &mut Vec<Diagnostic>) -> (Lists, blake3::Hash) {
-        let mut lists = Lists::new();
+    /// What a signature is over: the folder as its author signed it, without what the server put beside it.
+    pub(crate) fn signed_digest(&self) -> blake3::Hash {
+        let own = self.0.iter().filter(|(path, _)| !path.contains(':'));
+        Self(own.map(|(path, bytes)| (path.clone(), bytes.clone())).collect()).digest()
+    }
+
+    /// The lists that the bundle carries.
+    pub(crate) fn lists(&self, diagnostics: &mut Vec<Diagnostic>) -> Lists {
+        let mut lists = Lists::default();
         for path in self.0.keys() {
             let Some(name) = list_name(path) else { continue };
             match self.text(path) {
-                Ok(text) => drop(lists.insert(name.to_owned(), list(text))),
+                Ok(text) => lists.put(name, List::new(entries(text))),
                 Err(diagnostic) => diagnostics.push(diagnostic),
             }
         }
-        (lists, self.digest_of(|path| list_name(path).is_some()))
+        lists
     }
 }
 
@@ -73,15 +78,9 @@ fn list_name(path: &str) -> Option<&str> {
 }
 
 /// One entry a line; `#` begins a comment line; white space around an entry does not count.
-fn list(text: &str) -> List {
-    let entries: Vec<String> = text
-        .trim_start_matches('\u{feff}')
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        .map(str::to_owned)
-        .collect();
-    List { set: entries.iter().cloned().collect(), entries }
+fn entries(text: &str) -> Vec<String> {
+    let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
+    lines.filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned).collect()
 }
 
 struct Reading {
@@ -134,9 +133,9 @@ mod tests {
 
     #[test]
     fn a_list_has_one_entry_a_line() {
-        let list = list("\u{feff}north\r\n# comment\n\n  south \nnorth");
-        assert_eq!(list.entries, ["north", "south", "north"]);
-        assert!(list.set.contains("south") && !list.set.contains("# comment"));
+        let list = List::new(entries("\u{feff}north\r\n# comment\n\n  south \nnorth"));
+        assert_eq!(list.entries(), ["north", "south", "north"]);
+        assert!(list.contains("south") && !list.contains("# comment"));
     }
 
     #[test]

@@ -40,6 +40,16 @@ impl Failure {
         Self { inbound: mode, outbound: mode, internal: mode }
     }
 
+    /// All directions, as `policy.toml` names them.
+    pub(crate) fn named(&self) -> [(&'static str, &'static str); 3] {
+        let word = |mode| match mode {
+            FailureMode::Closed => "refused",
+            FailureMode::Hold => "held",
+            FailureMode::Open => "let through",
+        };
+        [("inbound", word(self.inbound)), ("outbound", word(self.outbound)), ("internal", word(self.internal))]
+    }
+
     pub(crate) fn of(&self, direction: Direction) -> FailureMode {
         match direction {
             Direction::Inbound => self.inbound,

@@ -77,7 +77,7 @@ pub(crate) fn verify(
             ))
         };
     }
-    let text = signed_text(files.digest().to_hex().as_str());
+    let text = signed_text(files.signed_digest().to_hex().as_str());
     let Signers { trusted, unknown } =
         signers(files.text(SIGNATURE)?, &text, trusted).map_err(|said| Diagnostic::error(SIGNATURE, said))?;
     // Nobody configured is nobody who could vouch: 0 signatures never suffice.

@@ -11,11 +11,14 @@ use serde::{Deserialize, Serialize};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use crate::kept::{sealed, unsealed};
+
 const MAC_BYTES: usize = 32;
 /// Entries that are kept.
-const ENTRIES: usize = 200;
+const ENTRIES: usize = 400;
 
 /// The compile cache of one server.
+#[derive(Clone)]
 pub(crate) struct Cache {
     /// None: nothing is kept.
     dir: Option<PathBuf>,
@@ -29,6 +32,8 @@ pub(crate) struct Known {
     pub(crate) warnings: Vec<(String, String)>,
     /// Whether the code starts initialised. If not, `init` runs in each new instance.
     pub(crate) snapshot: bool,
+    /// Lists that its `init` asked for: a snapshot holds as long as they stay the same.
+    pub(crate) reads: Vec<String>,
 }
 
 impl Cache {
@@ -55,6 +60,25 @@ impl Cache {
         Some((deserialize(engine, code)?, known))
     }
 
+    /// Which lists the `init` of a plugin asked for when it was prepared last.
+    pub(crate) fn reads(&self, name: &str) -> Option<Vec<String>> {
+        unsealed(&self.key, &fs::read_to_string(self.note(name)?).ok()?)
+    }
+
+    /// Notes them. Without the note the plugin is prepared anew, nothing else.
+    pub(crate) fn note_reads(&self, name: &str, reads: &[String]) {
+        let (Some(dir), Some(note)) = (&self.dir, self.note(name)) else { return };
+        let sealed = sealed(&self.key, &reads);
+        let noted = fs::create_dir_all(dir).and_then(|()| replace(&note, &[sealed.as_bytes()]));
+        if let Err(error) = noted {
+            tracing::warn!(name, %error, "what a plugin reads could not be noted");
+        }
+    }
+
+    fn note(&self, name: &str) -> Option<PathBuf> {
+        Some(self.dir.as_ref()?.join(Path::new(name).with_extension("reads")))
+    }
+
     /// Keeps an entry. A cache that cannot be written costs time, nothing else.
     pub(crate) fn keep(&self, name: &str, component: &Component, known: &Known) {
         if let Err(error) = self.write(name, component, known) {
@@ -72,12 +96,7 @@ impl Cache {
         content.extend_from_slice(&known);
         content.extend_from_slice(&code);
         fs::create_dir_all(dir)?;
-        let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
-        let mut file = fs::File::create(&temporary)?;
-        file.write_all(self.mac(name, &content).as_bytes())?;
-        file.write_all(&content)?;
-        drop(file);
-        fs::rename(&temporary, &path)?;
+        replace(&path, &[self.mac(name, &content).as_bytes(), &content])?;
         prune(dir)
     }
 
@@ -104,6 +123,14 @@ fn prune(dir: &Path) -> std::io::Result<()> {
     entries.drain(..surplus).try_for_each(|(_, path)| fs::remove_file(path))
 }
 
+fn replace(path: &Path, parts: &[&[u8]]) -> std::io::Result<()> {
+    let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
+    let mut file = fs::File::create(&temporary)?;
+    parts.iter().try_for_each(|part| file.write_all(part))?;
+    drop(file);
+    fs::rename(&temporary, path)
+}
+
 /// The one unsafe place of the product.
 #[allow(
     unsafe_code,
@@ -127,7 +154,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache::new(dir.path().to_owned(), &[1; 32]);
         let component = sandbox.compile(b"\0asm\x0d\0\x01\0").unwrap();
-        let known = Known { warnings: vec![("/a".into(), "b".into())], snapshot: true };
+        let known = Known { warnings: vec![("/a".into(), "b".into())], snapshot: true, reads: vec!["c".into()] };
         cache.keep("one", &component, &known);
         assert_eq!(cache.load(&sandbox.engine, "one").unwrap().1, known);
 

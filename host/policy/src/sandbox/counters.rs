@@ -2,7 +2,7 @@
 //! swap and are shared by all instances, so that a rate limit means what it says.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A window is kept in so many parts; a count is exact to one part of its window.
 const PARTS: usize = 16;
@@ -16,6 +16,8 @@ const SWEEP_MS: u64 = 1_000;
 #[derive(Default)]
 pub(crate) struct Counters {
     inner: Mutex<Inner>,
+    /// Counters that these begin with, key by key, and never change.
+    behind: Option<Arc<Counters>>,
 }
 
 #[derive(Default)]
@@ -52,6 +54,7 @@ impl Inner {
     }
 }
 
+#[derive(Clone)]
 struct Window {
     /// Number of the newest part since 1970.
     newest: u64,
@@ -73,6 +76,16 @@ impl Window {
 }
 
 impl Counters {
+    /// Counters that begin as others are, and leave those alone.
+    pub(crate) fn over(behind: Arc<Counters>) -> Self {
+        Self { inner: Mutex::default(), behind: Some(behind) }
+    }
+
+    fn of_behind(&self, key: &(String, u32)) -> Option<Window> {
+        let behind = self.behind.as_ref()?;
+        behind.inner.lock().unwrap_or_else(PoisonError::into_inner).windows.get(key).cloned()
+    }
+
     /// Adds to a plugin's counter and returns its sum over the window. A key too long or too many is
     /// not kept.
     pub(crate) fn add(&self, plugin: &str, key: &str, amount: u32, window_ms: u32, now_ms: u64) -> u64 {
@@ -85,7 +98,8 @@ impl Counters {
         if !inner.windows.contains_key(&key) && !inner.room(now_ms) {
             return u64::from(amount);
         }
-        let window = inner.windows.entry(key).or_insert_with(|| Window { newest: part, parts: [0; PARTS] });
+        let fresh = |key: &(String, u32)| self.of_behind(key).unwrap_or(Window { newest: part, parts: [0; PARTS] });
+        let window = inner.windows.entry(key).or_insert_with_key(fresh);
         window.advance(part);
         let slot = &mut window.parts[(part % PARTS as u64) as usize];
         *slot = slot.saturating_add(u64::from(amount));
@@ -99,12 +113,16 @@ impl Counters {
         }
         let part = now_ms / part_ms(window_ms);
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        match inner.windows.get_mut(&(format!("{plugin}\0{key}"), window_ms)) {
+        let key = (format!("{plugin}\0{key}"), window_ms);
+        match inner.windows.get_mut(&key) {
             Some(window) => {
                 window.advance(part);
                 window.sum()
             }
-            None => 0,
+            None => self.of_behind(&key).map_or(0, |mut window| {
+                window.advance(part);
+                window.sum()
+            }),
         }
     }
 }
@@ -113,6 +131,11 @@ impl Counters {
     /// Begins anew.
     pub(crate) fn forget(&self) {
         *self.inner.lock().unwrap_or_else(PoisonError::into_inner) = Inner::default();
+    }
+
+    fn bucket_of_behind(&self, key: &(String, Bucket)) -> Option<u64> {
+        let behind = self.behind.as_ref()?;
+        behind.inner.lock().unwrap_or_else(PoisonError::into_inner).buckets.get(key).copied()
     }
 
     /// Takes tokens out of a plugin's bucket: 0 if they were there, else the milliseconds to wait for them. More than it
@@ -131,7 +154,8 @@ impl Counters {
         if !inner.buckets.contains_key(&key) && !inner.room(now_ms) {
             return 0;
         }
-        let full_us = inner.buckets.entry(key).or_insert(now_us);
+        let begun = |key: &(String, Bucket)| self.bucket_of_behind(key).unwrap_or(now_us);
+        let full_us = inner.buckets.entry(key).or_insert_with_key(begun);
         let after_us = (*full_us).max(now_us) + cost_us;
         let late_us = after_us.saturating_sub(now_us + fill_us);
         if late_us == 0 {
@@ -173,6 +197,16 @@ mod tests {
         assert_eq!(take(1, 9_000), 250);
         assert_eq!(take(5, 99_000), 1_000, "more than it ever holds");
         assert_eq!(counters.take("q", "alice", 4, Bucket { burst: 4, fill_ms: 1_000 }, 9_000), 0, "another plugin's");
+    }
+
+    #[test]
+    fn counters_over_others_begin_as_they_are_and_leave_them_alone() {
+        let live = Arc::new(Counters::default());
+        live.add("p", "alice", 3, 60_000, 5_000);
+        let aside = Counters::over(live.clone());
+        assert_eq!(aside.sum("p", "alice", 60_000, 5_000), 3);
+        assert_eq!(aside.add("p", "alice", 1, 60_000, 5_000), 4);
+        assert_eq!((aside.sum("p", "alice", 60_000, 5_000), live.sum("p", "alice", 60_000, 5_000)), (4, 3));
     }
 
     #[test]

@@ -14,6 +14,8 @@ const INSTANCES: u32 = 1_000;
 const CORE_INSTANCES: u32 = 8;
 /// No memory limit in a bundle can be higher.
 pub(crate) const MAX_MEMORY_MIB: u32 = 512;
+/// Of a trap: enough to see past the machinery of a panic.
+const FRAMES: usize = 32;
 /// What stays mapped of a freed instance, so that the next one starts without page faults.
 const KEEP_RESIDENT: usize = 1 << 20;
 
@@ -64,7 +66,7 @@ fn config(instances: u32) -> Config {
         .cranelift_opt_level(OptLevel::Speed)
         .wasm_memory64(false)
         .wasm_relaxed_simd(false)
-        .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(8))
+        .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(FRAMES))
         .memory_init_cow(true);
     config
 }

@@ -19,6 +19,15 @@ fn cut(text: &str, bytes: usize) -> &str {
     &text[..text.floor_char_boundary(bytes)]
 }
 
+impl State {
+    /// A snapshot depends on the lists that `init` has seen.
+    fn note_read(&mut self, list: String) {
+        if let Some(reads) = &mut self.reads {
+            reads.insert(list);
+        }
+    }
+}
+
 impl types::Host for State {}
 
 impl log::Host for State {
@@ -36,6 +45,10 @@ impl log::Host for State {
             return Ok(());
         }
         let plugin = &*self.host.name;
+        if self.host.rehearsal {
+            tracing::debug!(target: "isthmus::rehearsal", plugin, "{line}");
+            return Ok(());
+        }
         match level {
             log::Level::Debug => tracing::debug!(target: "isthmus::plugin", plugin, "{line}"),
             log::Level::Info => tracing::info!(target: "isthmus::plugin", plugin, "{line}"),
@@ -63,17 +76,23 @@ impl settings::Host for State {
 impl lists::Host for State {
     fn known(&mut self, name: String) -> Result<bool> {
         self.spend_host_call()?;
-        Ok(self.host.lists.contains_key(&name))
+        let known = self.host.lists.get(&name).is_some();
+        self.note_read(name);
+        Ok(known)
     }
 
     fn contains(&mut self, name: String, entry: String) -> Result<bool> {
         self.spend_host_call()?;
-        Ok(self.host.lists.get(&name).is_some_and(|list| list.set.contains(&entry)))
+        let holds = self.host.lists.get(&name).is_some_and(|list| list.contains(&entry));
+        self.note_read(name);
+        Ok(holds)
     }
 
     fn entries(&mut self, name: String) -> Result<Vec<String>> {
         self.spend_host_call()?;
-        Ok(self.host.lists.get(&name).map(|list| list.entries.clone()).unwrap_or_default())
+        let entries = self.host.lists.get(&name).map(|list| list.entries().to_vec()).unwrap_or_default();
+        self.note_read(name);
+        Ok(entries)
     }
 }
 

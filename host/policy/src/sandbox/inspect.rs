@@ -45,7 +45,7 @@ impl Anatomy {
     pub(crate) fn objections(&self, grants: &[String]) -> Vec<String> {
         let mut objections = self.refused.clone();
         for import in &self.imports {
-            // A body is lent to every content hook: nothing to be granted.
+            // Every content hook names the body's type. Without the grant it is lent none.
             if import != "message" && !grants.contains(import) {
                 objections.push(format!("imports `{import}`, which the bundle does not grant: add it to `grants`"));
             }

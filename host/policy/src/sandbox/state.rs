@@ -1,6 +1,6 @@
 //! What belongs to one instance: its limits, what it has used of them, what it may ask.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -11,6 +11,7 @@ use super::counters::Counters;
 use super::ticker::thread_cpu;
 use crate::call::Body;
 use crate::fault::PluginFault;
+use crate::lists::Lists;
 use crate::services::Services;
 use crate::stats::Figures;
 
@@ -31,23 +32,28 @@ pub(crate) struct Limits {
     pub(crate) log_lines: u32,
 }
 
+impl Limits {
+    /// All of them, as `policy.toml` names them.
+    pub(crate) fn named(&self) -> [(&'static str, u32); 6] {
+        [
+            ("time_ms", self.time_ms),
+            ("init_ms", self.init_ms),
+            ("memory_mib", self.memory_mib),
+            ("output_kib", self.output_kib),
+            ("host_calls", self.host_calls),
+            ("log_lines", self.log_lines),
+        ]
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self { time_ms: 10, init_ms: 5_000, memory_mib: 16, output_kib: 256, host_calls: 10_000, log_lines: 100 }
     }
 }
 
-/// A named list of a bundle.
-#[derive(Debug, Default)]
-pub(crate) struct List {
-    pub(crate) entries: Vec<String>,
-    pub(crate) set: HashSet<String>,
-}
-
-/// All lists of a bundle, by name.
-pub(crate) type Lists = HashMap<String, List>;
-
 /// What the instances of one prepared plugin share.
+#[derive(Clone)]
 pub(crate) struct PluginHost {
     pub(crate) name: Arc<str>,
     pub(crate) limits: Limits,
@@ -57,7 +63,11 @@ pub(crate) struct PluginHost {
     pub(crate) services: Arc<dyn Services>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) figures: Arc<Figures>,
-    pub(crate) log_window: LogWindow,
+    pub(crate) log_window: Arc<LogWindow>,
+    /// Judges what others have judged: its log lines are not the operator's concern.
+    pub(crate) rehearsal: bool,
+    /// Within which failures are counted.
+    pub(crate) window: Duration,
 }
 
 /// At most so many log lines a second from one plugin, whatever it does.
@@ -109,6 +119,8 @@ pub(crate) struct State {
     pub(crate) budget: Budget,
     pub(crate) memory: Memory,
     pub(crate) body: Option<Arc<dyn Body>>,
+    /// Names of the lists asked for while the plugin is prepared: what its snapshot depends on. None afterwards.
+    pub(crate) reads: Option<BTreeSet<String>>,
 }
 
 /// The epoch advances once a millisecond.
@@ -129,7 +141,7 @@ impl State {
             log_lines: host.limits.log_lines,
             last_error: None,
         };
-        Self { host, budget, memory: Memory { limit, ..Memory::default() }, body: None }
+        Self { host, budget, memory: Memory { limit, ..Memory::default() }, body: None, reads: None }
     }
 
     /// Gives the next call its whole budget.
@@ -141,12 +153,14 @@ impl State {
         self.budget.host_calls = limits.host_calls;
         self.budget.log_lines = limits.log_lines;
         self.budget.last_error = None;
+        self.reads = None;
     }
 
     /// Preparation may take longer than a call, and reads whole lists.
     pub(crate) fn prepare(&mut self) {
         self.budget.time = Duration::from_millis(u64::from(self.host.limits.init_ms));
         self.budget.host_calls = self.host.limits.host_calls.saturating_mul(10);
+        self.reads.get_or_insert_default();
     }
 
     /// The snapshot reads through a page of memory that the plugin does not have.

@@ -14,10 +14,12 @@ use std::fmt::Write as _;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::breaker::Breaker;
 use crate::bundle::MANIFEST;
 use crate::bundle::diagnostic::{Diagnostic, Diagnostics};
 use crate::bundle::files::Files;
 use crate::generation::Generation;
+use crate::lists::OwnLists;
 use crate::load::load;
 use crate::options::PolicyError;
 use crate::prepare::Workshop;
@@ -69,7 +71,9 @@ impl Trial {
             cache: Cache::none(),
             services: host.clone(),
             counters: Arc::new(Counters::default()),
-            figures: AllFigures::default(),
+            figures: Arc::new(AllFigures::default()),
+            breaker: Breaker::default(),
+            rehearsal: false,
         };
         Ok(Self { workshop, host, wasm: wasm.into(), anatomy, prepared: Mutex::default() })
     }
@@ -89,12 +93,16 @@ impl Trial {
     }
 
     fn load(&self, files: Files) -> Prepared {
-        let loaded = load(&self.workshop, &[], files, None).map_err(|said| Diagnostics(settled(said.0)))?;
+        let loaded =
+            load(&self.workshop, &[], files, &OwnLists::none(), None).map_err(|said| Diagnostics(settled(said.0)))?;
         let generation = Generation {
             number: 0,
             digest: loaded.digest,
             name: loaded.manifest.name,
             allow_by_default: true,
+            bundle_lists: loaded.bundle_lists,
+            lists: loaded.lists,
+            epoch: 0,
             plugins: loaded.plugins,
             redaction_key: [0; 32],
             retired: AtomicBool::new(false),

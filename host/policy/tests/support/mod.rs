@@ -1,13 +1,15 @@
 //! Bundles made of the plugins that `cargo xtask plugins` builds.
 #![allow(dead_code, clippy::unwrap_used, clippy::panic, reason = "each test file uses its part of it")]
 
+pub(crate) mod guest;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use isthmus_policy::{
-    BundleSource, Call, Direction, Event, Item, NoServices, Peer, Policy, PolicyError, PolicyOptions, Services,
+    Breaker, BundleSource, Call, Direction, Event, Item, NoServices, Peer, Policy, PolicyError, PolicyOptions, Services,
 };
 
 pub(crate) const OPEN: &str = "name = \"open\"\n[defaults]\naccess = \"allow\"\n";
@@ -49,6 +51,7 @@ pub(crate) struct House {
     pub(crate) services: Arc<dyn Services>,
     pub(crate) default: BundleSource,
     pub(crate) allow_unsigned: bool,
+    pub(crate) breaker: Breaker,
 }
 
 impl House {
@@ -60,7 +63,7 @@ impl House {
         std::fs::create_dir(dir.path().join("data")).unwrap();
         std::os::unix::fs::symlink(cache, dir.path().join("data/cache")).unwrap();
         let default = BundleSource::Files(vec![("policy.toml".into(), OPEN.as_bytes().to_vec())]);
-        Self { dir, services: Arc::new(NoServices), default, allow_unsigned: true }
+        Self { dir, services: Arc::new(NoServices), default, allow_unsigned: true, breaker: Breaker::default() }
     }
 
     pub(crate) fn try_open(&self) -> Result<Policy, PolicyError> {
@@ -74,6 +77,7 @@ impl House {
             default_bundle: self.default.clone(),
             services: self.services.clone(),
             redaction_key: [9; 32],
+            breaker: self.breaker,
         })
     }
 

@@ -75,7 +75,7 @@ impl Server {
         mut trail: Trail,
         session: Session,
     ) -> Result<(), Problem> {
-        let (server, generation, file, audit) = (self.clone(), session.generation(), *key, trail.record());
+        let (server, generation, file, audit) = (self.clone(), session.epoch(), *key, trail.record());
         let rule = move |tx: &mut isthmus_store::Tx<'_>, scene: &mut isthmus_domain::Scene<'_>| {
             pull::hand_over(tx, scene, &file, &waiter.record, disposition, audit)
         };

@@ -56,7 +56,7 @@ pub(super) async fn report(ask: Asked) -> Result<Reply, Problem> {
         }
         Ruling::Refused(refusal, trail) => return Err(server.refused(refusal, &trail).await),
     };
-    let (peer, audit, after, generation) = (ask.peer.clone(), trail.record(), server.clone(), session.generation());
+    let (peer, audit, after, generation) = (ask.peer.clone(), trail.record(), server.clone(), session.epoch());
     let rule =
         server.cleared(&session, clock::now_ms(), move |tx, scene| media::reported(tx, scene, &peer, &report, audit));
     let outcome = server.store.submit(rule, move |done| after.after(done, generation)).await?.done().await;

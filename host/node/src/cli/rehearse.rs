@@ -1,0 +1,351 @@
+//! `isthmus policy shadow|replay|diff|canary|stage`: what a candidate would do, before it does it.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+use super::admin::segment;
+use super::error::CliError;
+use super::out::{Column, Out, plain, table};
+use super::policy::absolute;
+use super::target::Target;
+use super::when;
+use crate::admin_token::Role;
+
+/// Between two looks at a replay.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// A bundle: a folder, `staged:DIGEST`, a generation's number, or `active`.
+#[derive(Debug, Args)]
+pub(super) struct Which {
+    /// A bundle's folder as the server's machine sees it, `staged:DIGEST`, or a generation's number.
+    bundle: String,
+}
+
+impl Which {
+    /// As the server is told.
+    pub(super) fn body(&self) -> Result<Value, CliError> {
+        if let Some(digest) = self.bundle.strip_prefix("staged:") {
+            return Ok(json!({"staged": digest}));
+        }
+        match self.bundle.parse::<u64>() {
+            Ok(number) => Ok(json!({"generation": number})),
+            Err(_) => Ok(json!({"dir": absolute(Path::new(&self.bundle))?})),
+        }
+    }
+}
+
+/// As a query names it.
+fn side(text: &str) -> Result<String, CliError> {
+    if text == "active" || text.starts_with("staged:") || text.parse::<u64>().is_ok() {
+        return Ok(text.to_owned());
+    }
+    absolute(Path::new(text))
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ShadowCommand {
+    /// Lets a bundle judge live traffic beside the active policy; it changes nothing.
+    #[command(
+        after_help = "Example: isthmus policy shadow start ./policy --config server.toml\n         isthmus policy shadow start staged:1a2b3c --why 'ticket 4711' --config server.toml"
+    )]
+    Start {
+        #[command(flatten)]
+        which: Which,
+        /// Why, for the audit log.
+        #[arg(long, default_value = "")]
+        why: String,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Tells where the two did not agree, and what was not put to the test.
+    #[command(after_help = "Example: isthmus policy shadow report --config server.toml --json")]
+    Report(Target),
+    /// Ends it; the report stays until the server stops.
+    #[command(after_help = "Example: isthmus policy shadow stop --config server.toml")]
+    Stop(Target),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReplayArgs {
+    #[command(flatten)]
+    which: Which,
+    /// Not before: 2026-05-01, 2026-05-01T12:30:00Z, or 30m, 2h, 7d (ago).
+    #[arg(long, value_parser = when::read)]
+    from: Option<u64>,
+    /// Not after.
+    #[arg(long, value_parser = when::read)]
+    to: Option<u64>,
+    /// Of the newest records of the audit log, so many.
+    #[arg(long, default_value_t = 100_000)]
+    limit: u64,
+    #[command(flatten)]
+    target: Target,
+}
+
+pub(super) fn shadow(command: ShadowCommand, out: &Out) -> Result<(), CliError> {
+    let path = "/admin/v1/policy/shadow";
+    match command {
+        ShadowCommand::Start { which, why, target } => {
+            let mut body = which.body()?;
+            body["why"] = json!(why);
+            let answer = target.post(Role::Security, path, &body)?;
+            out.answer(&answer, |a| {
+                format!(
+                    "{} ({}) judges beside the active policy; `policy shadow report` tells how",
+                    plain(&a["name"]),
+                    short(&a["digest"])
+                )
+            });
+        }
+        ShadowCommand::Report(target) => out.answer(&target.get(Role::Security, path)?, shadow_in_words),
+        ShadowCommand::Stop(target) => {
+            out.answer(&target.post(Role::Security, &format!("{path}/stop"), &json!({}))?, shadow_in_words);
+        }
+    }
+    Ok(())
+}
+
+fn shadow_in_words(report: &Value) -> String {
+    let time = |name: &str| report[name].as_u64().map_or_else(|| "-".to_owned(), when::show);
+    let state = if report["running"] == true { "listens" } else { "has ended" };
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        text,
+        "shadow {} ({}) {state}: {} to {}\n{} requests were dropped because it had no time for them",
+        plain(&report["name"]),
+        short(&report["digest"]),
+        time("since_ms"),
+        time("until_ms"),
+        report["dropped"]
+    );
+    text.push_str(&compared(report));
+    text
+}
+
+/// What a comparison found, for people.
+fn compared(report: &Value) -> String {
+    const WAYS: &[Column<'_>] = &[
+        ("ACTIVE", |d| plain(&d["active"])),
+        ("CANDIDATE", |d| plain(&d["candidate"])),
+        ("TIMES", |d| plain(&d["count"])),
+        ("FOR EXAMPLE", |d| example(&d["examples"][0])),
+    ];
+    const PLUGINS: &[Column<'_>] = &[
+        ("PLUGIN", |p| plain(&p["plugin"])),
+        ("ASKED", |p| plain(&p["calls"])),
+        ("SAID", |p| {
+            let said = p["verdicts"].as_array().into_iter().flatten();
+            said.map(|v| format!("{} {}", plain(&v[0]), v[1])).collect::<Vec<_>>().join(", ")
+        }),
+    ];
+    let c = &report["comparison"];
+    let mut text = String::new();
+    let _ = writeln!(
+        text,
+        "judged {}: agreed {} ({} for another reason), disagreed {}, candidate failed {}; {} µs a request instead of {} µs\n",
+        c["judged"], c["agreed"], c["other_reason"], c["disagreed"], c["failed"], c["micros"][1], c["micros"][0]
+    );
+    text.push_str(&table(c, "disagreements", WAYS, "no disagreements"));
+    for failure in c["failures"].as_array().into_iter().flatten() {
+        let _ = writeln!(text, "failed: {} on {}", plain(&failure["candidate"]["fault"]), example(failure));
+    }
+    let _ = writeln!(text, "\nseen:");
+    for (what, count) in c["seen"].as_object().into_iter().flatten() {
+        let _ = writeln!(text, "  {what}: {count}");
+    }
+    text.push('\n');
+    text.push_str(&table(report, "plugins", PLUGINS, "the candidate has no plugins"));
+    text
+}
+
+fn example(example: &Value) -> String {
+    let (actor, target) = (plain(&example["actor"]), plain(&example["target"]));
+    let by = |said: &Value| match (said["plugin"].as_str(), said["reason"].as_str()) {
+        (Some(plugin), Some(reason)) => format!(" ({plugin}: {reason})"),
+        (Some(plugin), None) => format!(" ({plugin})"),
+        _ => String::new(),
+    };
+    let id = plain(&example["id"]);
+    format!("{} {actor} -> {target}, {id}{}", plain(&example["operation"]), by(&example["candidate"]))
+}
+
+pub(super) fn replay(args: &ReplayArgs, out: &Out) -> Result<(), CliError> {
+    let path = "/admin/v1/policy/replay";
+    let mut body = args.which.body()?;
+    for (name, value) in [("from_ms", args.from), ("to_ms", args.to), ("limit", Some(args.limit))] {
+        if let Some(value) = value {
+            body[name] = json!(value);
+        }
+    }
+    let mut view = args.target.post(Role::Security, path, &body)?;
+    let bar = ProgressBar::new(view["total"].as_u64().unwrap_or_default());
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} records, {per_sec}, {eta} left");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    while view["running"] == true {
+        std::thread::sleep(LOOK_EVERY);
+        view = args.target.get(Role::Security, path)?;
+        bar.set_position(view["done"].as_u64().unwrap_or_default());
+    }
+    bar.finish_and_clear();
+    if let Some(failed) = view["failed"].as_str() {
+        return Err(CliError::Failed(failed.to_owned()));
+    }
+    out.answer(&view["report"], |report| {
+        format!(
+            "replayed {} decisions before {} ({})\n{} had their names redacted, of {} only access could be judged, {} depend \
+             on texts that were not kept\n{}",
+            report["decisions"], plain(&report["name"]), short(&report["digest"]), report["not_named"],
+            report["access_only"], report["undecided"], compared(report)
+        )
+    });
+    Ok(())
+}
+
+pub(super) fn diff(from: &str, to: &str, target: &Target, out: &Out) -> Result<(), CliError> {
+    let query = format!("from={}&to={}", segment(&side(from)?), segment(&side(to)?));
+    let answer = target.get(Role::Security, &format!("/admin/v1/policy/diff?{query}"))?;
+    out.answer(&answer, |a| {
+        let changes = a["changes"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let head =
+            |side: &Value| format!("{} ({}, {})", plain(&side["what"]), plain(&side["name"]), short(&side["digest"]));
+        let mut text = format!("from {}\nto   {}\n", head(&a["from"]), head(&a["to"]));
+        for change in changes {
+            let _ = writeln!(text, "- {}", plain(&change["words"]));
+        }
+        if changes.is_empty() {
+            text.push_str("no differences\n");
+        }
+        text
+    });
+    Ok(())
+}
+
+pub(super) fn stage(dir: &Path, why: &str, target: &Target, out: &Out) -> Result<(), CliError> {
+    let body = json!({"dir": absolute(dir)?, "why": why});
+    let answer = target.post(Role::Security, "/admin/v1/policy/stage", &body).map_err(broken)?;
+    out.answer(&answer, |a| format!("staged {} as staged:{}", plain(&a["name"]), short(&a["digest"])));
+    Ok(())
+}
+
+/// A bundle that the server refused for what it is.
+pub(super) fn broken(error: CliError) -> CliError {
+    if let CliError::Refused { words, .. } = error { CliError::BundleBroken(words) } else { error }
+}
+
+pub(super) fn canary(which: &Which, target: &Target, out: &Out) -> Result<(), CliError> {
+    let answer = target.post(Role::Security, "/admin/v1/policy/canary", &which.body()?).map_err(broken)?;
+    let cases = answer["cases"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let differs = |case: &&Value| case["differs"].as_array().is_some_and(|differs| !differs.is_empty());
+    let failed = cases.iter().filter(differs).count();
+    out.answer(&answer, |a| {
+        let plugins = a["plugins"].as_array().map_or(0, Vec::len);
+        let mut text =
+            format!("{plugins} plugins start; {} of {} cases as expected\n", cases.len() - failed, cases.len());
+        for case in cases.iter().filter(differs) {
+            let _ = writeln!(text, "tests.toml:{}: {}", case["line"], plain(&case["name"]));
+            for line in case["differs"].as_array().into_iter().flatten() {
+                let _ = writeln!(text, "    {}", plain(line));
+            }
+        }
+        text
+    });
+    match failed {
+        0 => Ok(()),
+        failed => Err(CliError::BundleBroken(format!("{failed} of its own cases did not come out as expected"))),
+    }
+}
+
+pub(super) fn short(digest: &Value) -> String {
+    plain(digest).chars().take(12).collect()
+}
+
+/// A question about a request that nobody makes.
+#[derive(Debug, Args)]
+pub(super) struct WhatIfArgs {
+    /// Who would act: a userID.
+    #[arg(long)]
+    pub(super) from: Option<String>,
+    /// To whom: a userID, groupID or serverID.
+    #[arg(long)]
+    to: Option<String>,
+    /// What: `message.send`, `friend.add`, `user.login`, …
+    #[arg(long, default_value = "message.send")]
+    operation: String,
+    /// `inbound`, `outbound`, `internal`: worked out if left out.
+    #[arg(long)]
+    direction: Option<String>,
+    /// The other server: worked out if left out.
+    #[arg(long)]
+    peer: Option<String>,
+    /// What would be said.
+    #[arg(long)]
+    text: Option<String>,
+}
+
+pub(super) fn what_if(args: &WhatIfArgs, target: &Target, out: &Out) -> Result<(), CliError> {
+    let mut body = json!({"operation": args.operation});
+    let given = [
+        ("from", &args.from),
+        ("to", &args.to),
+        ("direction", &args.direction),
+        ("peer", &args.peer),
+        ("text", &args.text),
+    ];
+    for (name, value) in given {
+        if let Some(value) = value {
+            body[name] = json!(value);
+        }
+    }
+    let answer = target.post(Role::Security, "/admin/v1/policy/explain", &body)?;
+    out.answer(&answer, supposed);
+    Ok(())
+}
+
+fn supposed(a: &Value) -> String {
+    const STEPS: &[Column<'_>] = &[
+        ("PLUGIN", |s| plain(&s["plugin"])),
+        ("HOOK", |s| plain(&s["hook"])),
+        ("SAYS", |s| plain(&s["verdict"])),
+        ("REASON", |s| plain(&s["reason"]["code"])),
+        ("SETTING", |s| match (&s["rule"], &s["setting"]) {
+            (Value::String(rule), setting) => format!("{rule} = {setting}"),
+            _ => "-".to_owned(),
+        }),
+        ("µs", |s| plain(&s["micros"])),
+        ("FAULT", |s| plain(&s["fault"])),
+    ];
+    let call = &a["call"];
+    let peer = call["peer"]["id"].as_str().map(|peer| format!(" by way of {peer}")).unwrap_or_default();
+    let mut text = format!(
+        "hypothetical, nothing was done: {} {} {} -> {}{peer}\n{}",
+        plain(&call["direction"]),
+        plain(&call["operation"]),
+        plain(&call["actor"]),
+        plain(&call["target"]),
+        plain(&a["outcome"])
+    );
+    for (before, value) in [(" by ", &a["decidedBy"]), (": ", &a["reason"]["text"]), (", as: ", &a["text"])] {
+        if value.as_str().is_some_and(|value| !value.is_empty()) {
+            let _ = write!(text, "{before}{}", plain(value));
+        }
+    }
+    let policy = &a["policy"];
+    let _ = writeln!(
+        text,
+        "\ngeneration {} ({}, activated by {}: {}), lists at revision {}, {} µs\n",
+        a["generation"],
+        plain(&policy["name"]),
+        plain(&policy["by"]),
+        plain(&policy["why"]),
+        a["lists"],
+        a["micros"]
+    );
+    text.push_str(&table(a, "steps", STEPS, "no plugin was asked"));
+    text
+}
