@@ -33,10 +33,21 @@ fn moody() -> impl FnMut(&Value) -> Reply + Send + 'static {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn letters_arrive_once_and_in_order_whatever_the_peer_does_in_between() {
+    arrive_once_and_in_order(0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn letters_that_go_together_arrive_once_and_in_order_whatever_the_peer_does_in_between() {
+    arrive_once_and_in_order(8).await;
+}
+
+/// `together`: letters that the peer takes in one request.
+async fn arrive_once_and_in_order(together: usize) {
     let world = World::one().await;
     let north = world.north();
     let (alice, bob) = (north.user("alice").await, north.user("bob").await);
     let west = FakePeer::start(&world, "west", moody()).await;
+    west.take_together(together);
     let (a, b) = (numbered("alice", 12), numbered("bob", 12));
     let mut sent = Vec::new();
     for (from_alice, from_bob) in a.iter().zip(&b) {
@@ -50,6 +61,7 @@ async fn letters_arrive_once_and_in_order_whatever_the_peer_does_in_between() {
         assert_eq!(alice.receipt(sent).await.0, "delivered");
     }
     assert!(west.calls() > 24, "the peer was moody: {} calls", west.calls());
+    assert_eq!(west.batches() > 0, together > 0);
     west.stop().await;
     world.finish().await;
 }

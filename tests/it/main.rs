@@ -16,6 +16,7 @@ mod harness;
 mod held;
 mod hostile;
 mod identity;
+mod letters;
 mod lists;
 mod log_in;
 mod openapi;

@@ -1,5 +1,6 @@
 //! Other servers: a raw caller with any certificate, and a whole server that answers as a script says.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use isthmus_net::{
     Body, ClientAuth, ClientTls, Connection, Connections, Credentials, Limits, Listener, PeerAddress, PeerClient,
     PeerLimits, SendError, ServerTls, Transport, Trust, read_body, serve,
 };
+use isthmus_wire::letters;
 use serde_json::{Value, json};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -142,6 +144,7 @@ struct Heard {
     kept: Vec<Value>,
     calls: usize,
     others: Vec<Call>,
+    batches: usize,
 }
 
 struct Mind {
@@ -149,6 +152,8 @@ struct Mind {
     files: Mutex<Option<FileScript>>,
     others: Mutex<Others>,
     heard: Mutex<Heard>,
+    /// Letters that it offers to take at once; 0: it knows nothing of that.
+    together: AtomicUsize,
 }
 
 /// A registered server of another maker, at work as its script says.
@@ -211,6 +216,7 @@ impl FakePeer {
             files: Mutex::default(),
             others: Mutex::new(Box::new(|_| json!({"code": 0, "msg": "success"}))),
             heard: Mutex::default(),
+            together: AtomicUsize::new(0),
         });
         let of = mind.clone();
         let running = tokio::spawn(async move {
@@ -239,6 +245,17 @@ impl FakePeer {
     /// What it answers calls other than messages from now on: a JSON body.
     pub fn answer_calls(&self, others: impl FnMut(&Call) -> Value + Send + 'static) {
         *self.mind.others.lock().unwrap() = Box::new(others);
+    }
+
+    /// Offers to take so many letters in one request, as servers of ours do; 0: as other makers' do, no longer.
+    pub fn take_together(&self, letters: usize) {
+        self.mind.together.store(letters, Ordering::Relaxed);
+    }
+
+    /// Requests that brought many letters.
+    #[must_use]
+    pub fn batches(&self) -> usize {
+        self.mind.heard.lock().unwrap().batches
     }
 
     /// The calls other than messages that it got, in their order.
@@ -284,36 +301,85 @@ async fn answer(mind: Arc<Mind>, request: Request<Incoming>, connection: Arc<Con
         return files(&head);
     }
     let body = read_body(body, 1 << 20, Duration::from_secs(10)).await.unwrap_or_default();
-    if head.uri.path().trim_end_matches('/') != "/sns/chat" {
+    let path = head.uri.path().trim_end_matches('/');
+    let together = mind.together.load(Ordering::Relaxed);
+    let mut response = if path == "/sns/chat" {
+        let chat: Value = serde_json::from_slice(&body).unwrap_or_default();
+        match mind.judge(&chat["messageInfo"]) {
+            Reply::Code(code) => json_answer(200, json!({"code": code, "msg": format!("said {code}")}).to_string()),
+            Reply::Raw(status, body) => json_answer(status, body.to_owned()),
+            Reply::Cut | Reply::KeepAndCut => cut(&connection).await,
+        }
+    } else if path == letters::PATH {
+        mind.heard.lock().unwrap().batches += 1;
+        if together == 0 {
+            return json_answer(404, json!({"code": 1004, "msg": "there is nothing at this path"}).to_string());
+        }
+        match mind.letters(&serde_json::from_slice(&body).unwrap_or_default(), together) {
+            Some(answers) => json_answer(200, json!({"code": 0, "msg": "success", "answers": answers}).to_string()),
+            None => cut(&connection).await,
+        }
+    } else {
         let call = Call {
             method: head.method.to_string(),
-            path: head.uri.path().trim_end_matches('/').to_owned(),
+            path: path.to_owned(),
             query: head.uri.query().unwrap_or_default().to_owned(),
             body: serde_json::from_slice(&body).unwrap_or_default(),
         };
         let said = (mind.others.lock().unwrap())(&call);
         mind.heard.lock().unwrap().others.push(call);
-        return json_answer(200, said.to_string());
+        json_answer(200, said.to_string())
+    };
+    if together > 0 {
+        let offer = letters::Offer { letters: together, bytes: 1 << 20 }.to_string();
+        response.headers_mut().insert(letters::OFFER, HeaderValue::from_str(&offer).unwrap());
     }
-    let chat: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let message = &chat["messageInfo"];
-    let reply = (mind.script.lock().unwrap())(message);
-    {
-        let mut heard = mind.heard.lock().unwrap();
+    response
+}
+
+async fn cut(connection: &Connection) -> Response<Body> {
+    connection.close();
+    std::future::pending().await
+}
+
+impl Mind {
+    /// Asks the script about a message and keeps it if that says so.
+    fn judge(&self, message: &Value) -> Reply {
+        let reply = (self.script.lock().unwrap())(message);
+        let mut heard = self.heard.lock().unwrap();
         heard.calls += 1;
         let keeps = matches!(reply, Reply::Code(0) | Reply::KeepAndCut);
         // As every server it recognises what it has kept before.
         if keeps && !heard.kept.iter().any(|kept| kept["messageID"] == message["messageID"]) {
             heard.kept.push(message.clone());
         }
+        reply
     }
-    match reply {
-        Reply::Code(code) => json_answer(200, json!({"code": code, "msg": format!("said {code}")}).to_string()),
-        Reply::Raw(status, body) => json_answer(status, body.to_owned()),
-        Reply::Cut | Reply::KeepAndCut => {
-            connection.close();
-            std::future::pending().await
+
+    /// One answer a letter; none: the connection is cut in the middle. Lanes stop where a letter has no end.
+    fn letters(&self, body: &Value, together: usize) -> Option<Vec<Value>> {
+        let letters = body["letters"].as_array().unwrap();
+        assert!(letters.len() <= together, "{} letters to a server that takes {together}", letters.len());
+        let mut stopped = Vec::new();
+        let answer = |status: u16, code: i64| json!({"status": status, "code": code, "msg": format!("said {code}")});
+        let mut answers = Vec::new();
+        for letter in letters {
+            if stopped.contains(&letter["lane"]) {
+                answers.push(answer(425, 1302));
+                continue;
+            }
+            let (status, code) = match self.judge(&letter["messageInfo"]) {
+                Reply::Code(1302) => (503, 1302),
+                Reply::Code(code) => (200, code),
+                Reply::Raw(status, _) => (if status == 200 { 500 } else { status }, 1),
+                Reply::Cut | Reply::KeepAndCut => return None,
+            };
+            if status != 200 {
+                stopped.push(letter["lane"].clone());
+            }
+            answers.push(answer(status, code));
         }
+        Some(answers)
     }
 }
 

@@ -124,6 +124,17 @@ pub fn request<B>(listener: &'static str, call: &'static str, reply: &Response<B
     metrics::histogram!("isthmus_request_seconds", "listener" => listener, "call" => call).record(took);
 }
 
+/// Counts `count` messages that came in one request, as [`request`] would count each.
+pub fn letters(status: u16, code: Code, count: u64) {
+    let labels = [
+        Label::from_static_parts("listener", "interconnect"),
+        Label::from_static_parts("call", isthmus_wire::call::MESSAGE_SEND.name),
+        Label::new("status", status.to_string()),
+        Label::new("code", code.number().to_string()),
+    ];
+    metrics::counter!("isthmus_requests_total", labels.iter()).increment(count);
+}
+
 /// Faults logged since this process set up its telemetry.
 #[must_use]
 pub fn faults() -> u64 {

@@ -302,12 +302,18 @@ impl<T: Read> Answer<T> {
     /// # Errors
     /// Not JSON, no `code`, or with code 0 a field that is missing or wrong.
     pub fn read(bytes: &[u8]) -> Result<Self, ReadError> {
-        json::read_with(bytes, |fields| {
-            let code = Code::from_number(fields.int("code")?);
-            let msg = fields.optional_prose("msg", MSG_MAX)?.unwrap_or_default().to_owned();
-            let body = (code == Code::Success).then(|| T::read(fields)).transpose()?;
-            Ok(Self { code, msg, body })
-        })
+        json::read_with(bytes, Self::read_fields)
+    }
+
+    /// As [`Answer::read`], of an answer within another one.
+    ///
+    /// # Errors
+    /// As [`Answer::read`].
+    pub fn read_fields(fields: &Fields<'_>) -> Result<Self, ReadError> {
+        let code = Code::from_number(fields.int("code")?);
+        let msg = fields.optional_prose("msg", MSG_MAX)?.unwrap_or_default().to_owned();
+        let body = (code == Code::Success).then(|| T::read(fields)).transpose()?;
+        Ok(Self { code, msg, body })
     }
 }
 

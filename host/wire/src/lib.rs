@@ -8,6 +8,7 @@ pub mod call;
 pub mod code;
 pub mod id;
 pub mod json;
+pub mod letters;
 pub mod message;
 pub mod path;
 pub mod query;

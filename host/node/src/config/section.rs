@@ -42,6 +42,8 @@ pub struct Delivery {
     pub backoff_max_ms: Millis,
     /// Letters under way to one peer, over all lanes.
     pub per_peer_in_flight: usize,
+    /// Letters in one request between servers of ours; 1: never several.
+    pub batch_letters: usize,
     /// One call to a peer, answer included.
     pub request_timeout_ms: Millis,
     /// How long a held message waits for an administrator's decision.

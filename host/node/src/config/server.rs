@@ -281,6 +281,7 @@ fn check_ranges(s: &mut Settle<'_>, config: &ServerConfig) {
     s.at_least("delivery.backoff_min_ms", delivery.backoff_min_ms, 1);
     s.at_least("delivery.backoff_max_ms", delivery.backoff_max_ms, delivery.backoff_min_ms);
     s.at_least("delivery.per_peer_in_flight", delivery.per_peer_in_flight, 1);
+    s.at_least("delivery.batch_letters", delivery.batch_letters, 1);
     s.at_least("delivery.request_timeout_ms", delivery.request_timeout_ms, 1);
     let media = &config.media;
     s.at_least("media.max_file_mib", media.max_file_mib, 1);

@@ -6,6 +6,8 @@ mod addresses;
 mod admin;
 mod ask;
 pub(crate) mod audit_search;
+mod bag;
+mod batch;
 mod client;
 mod enroll;
 mod explain;
@@ -28,6 +30,7 @@ mod sns;
 mod socket;
 mod start;
 mod trail;
+mod turn;
 mod watch;
 
 use std::sync::Arc;

@@ -150,6 +150,12 @@ impl Outbox {
         }
     }
 
+    /// The lane's first letters that memory holds, at most `limit`.
+    pub(crate) fn front(&self, lane: &LaneId, limit: usize) -> Vec<Parcel> {
+        let lanes = self.lanes();
+        lanes.get(lane).map(|state| state.waiting.iter().take(limit).cloned().collect()).unwrap_or_default()
+    }
+
     /// Puts in what the database holds after the last letter taken in; `more`: there is still more;
     /// `skipped`: as [`Head::InDatabase`] said before reading.
     pub(crate) fn refill(&self, lane: &LaneId, parcels: Vec<Parcel>, more: bool, skipped: u64) {
@@ -160,11 +166,10 @@ impl Outbox {
         }
     }
 
-    /// Takes the head out and hands its end to the settler.
-    pub(crate) async fn close(&self, parcel: Parcel, outcome: Outcome) {
-        if let Some(state) = self.lanes().get_mut(&parcel.waiting.id.lane) {
-            state.waiting.pop_front();
-        }
+    /// Takes the lane's head out and hands its end to the settler.
+    pub(crate) async fn close(&self, lane: &LaneId, outcome: Outcome) {
+        let head = self.lanes().get_mut(lane).and_then(|state| state.waiting.pop_front());
+        let Some(parcel) = head else { return };
         self.busy.fetch_add(1, Ordering::AcqRel);
         // The settler outlives the lanes; without it the letter stays in the database.
         if self.settled.send((parcel, outcome)).await.is_err() {

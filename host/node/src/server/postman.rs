@@ -13,12 +13,13 @@ use isthmus_domain::group::stamp;
 use isthmus_domain::inbox::{self, Delivery};
 use isthmus_domain::outbox::{self, Load, Settlement, Waiting};
 use isthmus_domain::{Done, Error, Stored};
-use isthmus_net::PeerAddress;
+use isthmus_net::{PeerAddress, PeerAnswer};
 use isthmus_policy::{Direction, Peer};
 use isthmus_store::StoreError;
 use isthmus_store::lane::LaneId;
 use isthmus_wire::call::GROUP_NOTICE;
 use isthmus_wire::code::{Answer, Code, Empty, Retry};
+use isthmus_wire::letters::{self, Offer};
 use isthmus_wire::{MessageInfo, ServerId, json};
 use serde_json::Value;
 
@@ -27,14 +28,14 @@ use super::addresses::AddressError;
 use super::gate::{self, Question, Ruling};
 use super::outbox::{Fate, Head, Outcome, Parcel, REFILL, Settlements};
 use super::push::Pushed;
-use super::road::Backoff;
+use super::road::{Backoff, Leave};
 use super::send::{message_question, rewrite};
 use super::session::Caller;
 use crate::clock;
 use crate::reply::chain;
 
 /// What a letter says.
-enum Sheet {
+pub(super) enum Sheet {
     Message(Arc<Stored>),
     Errand(Arc<Errand>),
 }
@@ -55,7 +56,7 @@ impl Sheet {
     }
 
     /// Follows the call across servers.
-    fn id(&self) -> String {
+    pub(super) fn id(&self) -> String {
         match self {
             Sheet::Message(stored) => stored.id.to_string(),
             Sheet::Errand(errand) => errand.id.to_string(),
@@ -92,14 +93,36 @@ pub(crate) fn judged_by(letter: &Waiting, generation: u64) -> u64 {
     }
 }
 
-/// What one attempt came to.
-enum Attempt {
-    /// The letter has its fate.
-    Over(Outcome),
+/// Whether a letter may go with others in one request: what a group's main server passes on tells more beside it.
+pub(super) fn together(letter: &Waiting) -> bool {
+    matches!(letter.load, Load::Message { sender: Some(_), .. })
+}
+
+/// What one attempt came to: the fates of the lane's first letters, and what is to be done about the next one.
+pub(super) struct Attempt {
+    pub(super) over: Vec<Outcome>,
+    pub(super) then: Then,
+}
+
+pub(super) enum Then {
+    /// On with the lane.
+    Go,
     /// The peer itself is away or busy: its road says when to try again.
     Away,
     /// The peer is well, this letter is not: wait in this lane alone.
     Later(Option<Duration>),
+}
+
+impl From<Outcome> for Attempt {
+    fn from(outcome: Outcome) -> Attempt {
+        Attempt { over: vec![outcome], then: Then::Go }
+    }
+}
+
+impl From<Then> for Attempt {
+    fn from(then: Then) -> Attempt {
+        Attempt { over: Vec::new(), then }
+    }
 }
 
 impl Server {
@@ -152,18 +175,18 @@ impl Server {
                         tokio::time::sleep(Duration::from_secs(1)).await;
                     }
                 }
-                Head::Letter(parcel) => match self.attempt(&parcel).await {
-                    Attempt::Over(outcome) => {
+                Head::Letter(parcel) => {
+                    let attempt = self.attempt(&parcel).await;
+                    for outcome in attempt.over {
                         failures = 0;
-                        self.outbox.close(parcel, outcome).await;
+                        self.outbox.close(&lane, outcome).await;
                     }
-                    Attempt::Away => {}
-                    Attempt::Later(at_least) => {
+                    if let Then::Later(at_least) = attempt.then {
                         failures += 1;
                         let pause = self.backoff().after(failures, dice());
                         tokio::time::sleep(pause.max(at_least.unwrap_or_default())).await;
                     }
-                },
+                }
             }
         }
     }
@@ -177,55 +200,77 @@ impl Server {
         Ok(())
     }
 
-    async fn attempt(&self, parcel: &Parcel) -> Attempt {
+    async fn attempt(self: &Arc<Self>, parcel: &Parcel) -> Attempt {
         let waiting = &parcel.waiting;
         let Ok(peer) = ServerId::parse(&waiting.id.lane.peer) else {
-            return Attempt::Over(refused(Code::INVALID_FIELD, "the recipient's server has no valid ID"));
+            return refused(Code::INVALID_FIELD, "the recipient's server has no valid ID").into();
         };
         let road = self.outbox.road(&peer);
         let left = waiting.expires_ms.saturating_sub(clock::now_ms());
         if left == 0 {
-            return Attempt::Over(Outcome { fate: Fate::Settled(Settlement::Expired), audit: None });
+            return Outcome { fate: Fate::Settled(Settlement::Expired), audit: None }.into();
         }
         let Ok(leave) = tokio::time::timeout(Duration::from_millis(left), road.leave()).await else {
-            return Attempt::Away;
+            return Then::Away.into();
         };
-        let Some(leave) = leave else { return Attempt::Away };
-        let sheet = match self.sheet(waiting) {
-            Ok(sheet) => sheet,
-            Err(error) => {
-                tracing::error!(error = chain(&error), "a letter cannot be read");
-                return Attempt::Later(Some(Duration::from_secs(60)));
-            }
-        };
-        let body = match self.still_cleared(parcel, &peer, &sheet).await {
-            Ok(body) => body,
+        let Some(leave) = leave else { return Then::Away.into() };
+        if let (Some(offer), true) = (road.bag.offer(), together(waiting)) {
+            return self.attempt_together(&peer, &road, leave, &waiting.id.lane, offer).await;
+        }
+        let (sheet, body) = match self.sheet_cleared(parcel, &peer).await {
+            Ok(cleared) => cleared,
             Err(attempt) => return attempt,
         };
-        let stamp = match self.stamp(waiting, &sheet) {
-            Ok(stamp) => stamp,
+        match self.stamp(waiting, &sheet) {
+            Ok(stamp) => {
+                let answered = self.send_to(&peer, sheet.path(), body, sheet.id(), stamp).await;
+                self.concluded(&peer, leave, vec![answered])
+            }
             Err(error) => {
                 tracing::error!(error = chain(&error), "a letter's place in its group cannot be read");
-                return Attempt::Later(Some(Duration::from_secs(60)));
-            }
-        };
-        match self.send_to(&peer, sheet.path(), body, sheet.id(), stamp).await {
-            Answered::Final(outcome) => {
-                leave.arrived();
-                Attempt::Over(outcome)
-            }
-            Answered::NotThisOne(at_least) => {
-                leave.arrived();
-                Attempt::Later(at_least)
-            }
-            Answered::Nothing(at_least, reason) => {
-                let failures = leave.failed(self.backoff(), dice(), at_least);
-                if failures == 1 {
-                    tracing::warn!(%peer, reason, "peer not reached; its letters wait");
-                }
-                Attempt::Away
+                Then::Later(Some(Duration::from_secs(60))).into()
             }
         }
+    }
+
+    /// What to send, as the active policy leaves it.
+    pub(super) async fn sheet_cleared(&self, parcel: &Parcel, peer: &ServerId) -> Result<(Sheet, Bytes), Attempt> {
+        let sheet = self.sheet(&parcel.waiting).map_err(|error| {
+            tracing::error!(error = chain(&error), "a letter cannot be read");
+            Attempt::from(Then::Later(Some(Duration::from_secs(60))))
+        })?;
+        let body = self.still_cleared(parcel, peer, &sheet).await?;
+        Ok((sheet, body))
+    }
+
+    /// What the answers to a lane's first letters, in their order, mean for the lane and for the road. One that is no end
+    /// ends the list: the letters after it were not carried out, or must come after it.
+    pub(super) fn concluded(&self, peer: &ServerId, leave: Leave<'_>, answers: Vec<Answered>) -> Attempt {
+        let mut attempt = Attempt::from(Then::Go);
+        for answered in answers {
+            match answered {
+                Answered::Final(outcome) => attempt.over.push(outcome),
+                Answered::Untouched if !attempt.over.is_empty() => break,
+                Answered::Untouched => {
+                    attempt.then = Then::Later(None);
+                    break;
+                }
+                Answered::NotThisOne(at_least) => {
+                    attempt.then = Then::Later(at_least);
+                    break;
+                }
+                Answered::Nothing(at_least, reason) => {
+                    attempt.then = Then::Away;
+                    let failures = leave.failed(self.backoff(), dice(), at_least);
+                    if failures == 1 {
+                        tracing::warn!(%peer, reason, "peer not reached; its letters wait");
+                    }
+                    return attempt;
+                }
+            }
+        }
+        leave.arrived();
+        attempt
     }
 
     /// The body to send: as it was judged, or as the active policy leaves it now.
@@ -247,7 +292,7 @@ impl Server {
                 );
                 match self.own_file(&info.content).await {
                     Ok(items) => question.items.extend(items),
-                    Err(_) => return Err(Attempt::Later(None)),
+                    Err(_) => return Err(Then::Later(None).into()),
                 }
                 let rewritten = |info: &mut MessageInfo, index, text| rewrite(&mut info.content, index, text);
                 self.gate.rule(question, info, rewritten).await.map(|ruling| ruling.map(|info| chat_body(&info)))
@@ -264,13 +309,13 @@ impl Server {
             Ok(Ruling::Held(cleared, reason)) => {
                 let hold = cleared.hold(reason);
                 let (_, trail, _) = cleared.into_parts();
-                Err(Attempt::Over(Outcome { fate: Fate::Held(hold), audit: Some(trail.record()) }))
+                Err(Outcome { fate: Fate::Held(hold), audit: Some(trail.record()) }.into())
             }
             Ok(Ruling::Refused(refusal, trail)) => {
                 let settlement = Settlement::Refused { code: refusal.code, message: refusal.message };
-                Err(Attempt::Over(Outcome { fate: Fate::Settled(settlement), audit: Some(trail.record()) }))
+                Err(Outcome { fate: Fate::Settled(settlement), audit: Some(trail.record()) }.into())
             }
-            Err(_) => Err(Attempt::Later(None)),
+            Err(_) => Err(Then::Later(None).into()),
         }
     }
 
@@ -296,18 +341,32 @@ impl Server {
         request_id: String,
         stamp: Option<String>,
     ) -> Answered {
-        let info = match self.addresses.admitted(peer).await {
-            Ok(info) => info,
-            Err(error @ AddressError::Unknown(_)) => {
-                return Answered::Final(refused(Code::NOT_FOUND, &error.to_string()));
+        match self.post_to(peer, path, body, request_id, stamp).await {
+            Ok(answer) => {
+                let retry_after = retry_after(&answer.headers);
+                understood(answer.status.as_u16(), retry_after, Answer::<Empty>::read(&answer.body).ok())
             }
+            Err(Unsent::Unknown(words)) => Answered::Final(refused(Code::NOT_FOUND, &words)),
+            Err(Unsent::Away(reason)) => Answered::Nothing(None, reason),
+        }
+    }
+
+    /// One POST to a server in good standing.
+    pub(super) async fn post_to(
+        &self,
+        peer: &ServerId,
+        path: &str,
+        body: Bytes,
+        request_id: String,
+        stamp: Option<String>,
+    ) -> Result<PeerAnswer, Unsent> {
+        let info = self.addresses.admitted(peer).await.map_err(|error| match error {
+            AddressError::Unknown(_) => Unsent::Unknown(error.to_string()),
             // A suspended server may come back, and the platform too.
-            Err(error) => return Answered::Nothing(None, error.to_string()),
-        };
-        let address = match PeerAddress::server(peer, &info.server_address) {
-            Ok(address) => address,
-            Err(error) => return Answered::Nothing(None, error.to_string()),
-        };
+            AddressError::Barred { .. } | AddressError::Unreachable(_) => Unsent::Away(error.to_string()),
+        })?;
+        let address =
+            PeerAddress::server(peer, &info.server_address).map_err(|error| Unsent::Away(error.to_string()))?;
         let mut headers = HeaderMap::new();
         if let Some(value) = stamp.and_then(|stamp| HeaderValue::from_str(&stamp).ok()) {
             headers.insert(stamp::HEADER, value);
@@ -315,10 +374,14 @@ impl Server {
         if let Ok(value) = HeaderValue::from_str(&request_id) {
             headers.insert(crate::request::REQUEST_ID, value);
         }
-        match self.peers.send(&address, Method::POST, path, body, headers).await {
-            Ok(answer) => understood(answer.status.as_u16(), &answer.headers, &answer.body),
-            Err(error) => Answered::Nothing(None, chain(&error)),
+        let sent = self.peers.send(&address, Method::POST, path, body, headers).await;
+        let answer = sent.map_err(|error| Unsent::Away(chain(&error)))?;
+        let offer = answer.headers.get(letters::OFFER).and_then(|value| value.to_str().ok()).and_then(Offer::parse);
+        if let (Some(offer), Some(own)) = (offer, self.offer()) {
+            let both = Offer { letters: offer.letters.min(own.letters), bytes: offer.bytes.min(own.bytes) };
+            self.outbox.road(peer).bag.offered(both);
         }
+        Ok(answer)
     }
 
     pub(crate) fn backoff(&self) -> Backoff {
@@ -411,28 +474,41 @@ impl Server {
 }
 
 /// What a peer's answer means for the letter and for the road.
-enum Answered {
+#[derive(Debug)]
+pub(crate) enum Answered {
     /// Delivered, or refused for good.
     Final(Outcome),
+    /// Not carried out, because one before it was not settled.
+    Untouched,
     /// The peer answers, but could not carry this one out.
     NotThisOne(Option<Duration>),
     /// No answer, or a plea for time.
     Nothing(Option<Duration>, String),
 }
 
-fn understood(status: u16, headers: &HeaderMap, body: &[u8]) -> Answered {
-    let retry_after = headers.get(header::RETRY_AFTER).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
-    let retry_after = retry_after.map(|seconds: u64| Duration::from_secs(seconds.min(3600)));
+/// Why a peer has no answer for us.
+pub(super) enum Unsent {
+    /// The platform knows no such server.
+    Unknown(String),
+    /// Not to be had now.
+    Away(String),
+}
+
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(header::RETRY_AFTER).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
+    seconds.map(wait)
+}
+
+pub(super) fn wait(seconds: u64) -> Duration {
+    Duration::from_secs(seconds.min(3600))
+}
+
+pub(super) fn understood(status: u16, retry_after: Option<Duration>, answer: Option<Answer<Empty>>) -> Answered {
     if status == 429 || status == 503 {
         return Answered::Nothing(retry_after, format!("it asks for time (HTTP {status})"));
     }
-    let Ok(answer) = Answer::<Empty>::read(body) else {
-        return Answered::NotThisOne(retry_after);
-    };
     // A fault of theirs may pass; R4 gives it code 1 like any other failure.
-    if status >= 500 {
-        return Answered::NotThisOne(retry_after);
-    }
+    let Some(answer) = answer.filter(|_| status < 500) else { return Answered::NotThisOne(retry_after) };
     match answer.code.retry() {
         Retry::Done => Answered::Final(Outcome { fate: Fate::Settled(Settlement::Delivered), audit: None }),
         Retry::Never => Answered::Final(refused(answer.code, &answer.msg)),
@@ -440,7 +516,7 @@ fn understood(status: u16, headers: &HeaderMap, body: &[u8]) -> Answered {
     }
 }
 
-fn refused(code: Code, msg: &str) -> Outcome {
+pub(super) fn refused(code: Code, msg: &str) -> Outcome {
     Outcome { fate: Fate::Settled(Settlement::Refused { code, message: msg.to_owned() }), audit: None }
 }
 

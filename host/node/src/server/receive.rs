@@ -15,6 +15,7 @@ use isthmus_wire::{Code, Content, MessageInfo, ServerId};
 use super::gate::Ruling;
 use super::send::{message_question, rewrite};
 use super::trail::Trail;
+use super::turn::Turn;
 use super::{Server, files};
 use crate::clock;
 use crate::reply::Problem;
@@ -25,9 +26,21 @@ enum Look {
     Duplicate,
 }
 
+/// How a message was judged, and its turn.
+struct Judged<'a> {
+    trail: &'a Trail,
+    session: &'a Session,
+    turn: &'a Turn,
+}
+
 impl Server {
     /// Receives one message; `Ok` is code 0: it is kept.
-    pub(crate) async fn receive(self: &Arc<Self>, peer: &ServerId, info: MessageInfo) -> Result<(), Problem> {
+    pub(crate) async fn receive(
+        self: &Arc<Self>,
+        peer: &ServerId,
+        info: MessageInfo,
+        turn: &Turn,
+    ) -> Result<(), Problem> {
         let digest = match self.look(&info) {
             Ok(Look::Duplicate) => return Ok(()),
             Ok(Look::New(digest)) => digest,
@@ -62,10 +75,14 @@ impl Server {
                 let hold = cleared.hold(reason);
                 (cleared, Disposition::Hold(hold))
             }
-            Ruling::Refused(refusal, trail) => return Err(self.refused(refusal, &trail).await),
+            Ruling::Refused(refusal, trail) => {
+                turn.over();
+                return Err(self.refused(refusal, &trail).await);
+            }
         };
         let (info, mut trail, session) = cleared.into_parts();
-        let outcome = self.keep(peer, info, digest, disposition, &trail, &session).await;
+        let by = Judged { trail: &trail, session: &session, turn };
+        let outcome = self.keep(peer, info, digest, disposition, by).await;
         drop(session);
         match outcome {
             Ok(()) => Ok(()),
@@ -80,8 +97,7 @@ impl Server {
         info: MessageInfo,
         digest: Digest,
         disposition: Disposition,
-        trail: &Trail,
-        session: &Session,
+        by: Judged<'_>,
     ) -> Result<(), WriteError<Error>> {
         let now = clock::now_ms();
         let id = TimeId::mint(now, &mut clock::random);
@@ -95,13 +111,14 @@ impl Server {
             disposition,
             // A recall that was made in time may be as late as any letter.
             recall_within_ms: (delivery.recall_s + delivery.expire_s) * 1000,
-            audit: trail.record(),
+            audit: by.trail.record(),
         };
-        let (server, generation) = (self.clone(), session.epoch());
+        let (server, generation, turn) = (self.clone(), by.session.epoch(), by.turn.clone());
+        let rule = self.cleared(by.session, now, move |tx, scene| message::receive(tx, scene, incoming));
         let pending = self
             .store
             .submit(
-                self.cleared(session, now, move |tx, scene| message::receive(tx, scene, incoming)),
+                move |tx| turn.take(|| rule(tx)),
                 move |received| {
                     if let Received::Kept(done) = received {
                         server.after(done, generation);
@@ -109,6 +126,7 @@ impl Server {
                 },
             )
             .await?;
+        by.turn.queued();
         pending.done().await.map(|_| ())
     }
 

@@ -10,6 +10,8 @@ use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
+use super::bag::Bag;
+
 /// Bounds of the waiting between two attempts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Backoff {
@@ -43,6 +45,8 @@ pub(crate) struct Road {
     state: Mutex<State>,
     changed: Notify,
     permits: Semaphore,
+    /// What goes together, if the peer takes it so.
+    pub(crate) bag: Bag,
 }
 
 /// Leave to send one letter. Says how it went; dropped unsaid, it only frees its place.
@@ -56,7 +60,12 @@ impl Road {
     /// `in_flight`: letters under way to this peer at once.
     #[must_use]
     pub(crate) fn new(in_flight: usize) -> Road {
-        Road { state: Mutex::default(), changed: Notify::new(), permits: Semaphore::new(in_flight) }
+        Road {
+            state: Mutex::default(),
+            changed: Notify::new(),
+            permits: Semaphore::new(in_flight),
+            bag: Bag::default(),
+        }
     }
 
     /// Waits until a letter may go. `None` once the road is closed.

@@ -30,7 +30,7 @@ pub(crate) struct Asked {
     pub(crate) spec: &'static CallSpec,
     pub(crate) head: Parts,
     param: Option<(&'static str, String)>,
-    body: Bytes,
+    pub(super) body: Bytes,
 }
 
 /// Platforms that an ID names are asked about one after the other; more than these no request names.
@@ -44,20 +44,30 @@ impl Asked {
         request: Request<Incoming>,
     ) -> Result<Asked, Problem> {
         let (head, body) = request.into_parts();
-        let body = match found.spec.method {
+        let Found { spec, param } = found;
+        let body = match spec.method {
             Method::Post => {
                 check_media_type(&head)?;
                 body_of(body, server.config.limits.max_body_kib * 1024).await?
             }
             Method::Get => Bytes::new(),
         };
-        Ok(Asked { server: server.clone(), peer, spec: found.spec, head, param: found.param, body })
+        Ok(Asked { server: server.clone(), peer, spec, head, param, body })
     }
 
     /// What is asked, once it is certain that the peer may say it (R12). A foreign speaker is refused and recorded.
     pub(crate) async fn read<T: Read>(&self) -> Result<T, Problem> {
+        self.settled(|| self.try_read()).await
+    }
+
+    /// As [`Asked::read`], of one request among many in this one's body.
+    pub(super) async fn read_part<T: Read>(&self, members: &[(Cow<'_, str>, Json<'_>)]) -> Result<T, Problem> {
+        self.settled(|| self.judge(&Fields::root(members))).await
+    }
+
+    async fn settled<T>(&self, look: impl Fn() -> Result<Said<T>, Problem>) -> Result<T, Problem> {
         for _ in 0..ASK_MAX {
-            match self.try_read()? {
+            match look()? {
                 Said::Read(value) => return Ok(value),
                 Said::Ask(named) => self.server.addresses.settle(&named).await,
                 Said::Foreign(foreign) => return Err(self.turned_away(foreign).await),

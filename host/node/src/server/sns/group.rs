@@ -20,6 +20,7 @@ use crate::reply::{Problem, Reply};
 use crate::server::Server;
 use crate::server::gate::{self, Question};
 use crate::server::groups::InviteTexts;
+use crate::server::turn::Turn;
 
 fn after(server: &Arc<Server>, done: &Done, generation: u64) {
     server.after(done, generation);
@@ -244,10 +245,10 @@ pub(super) async fn notify(ask: Asked) -> Result<Reply, Problem> {
 }
 
 /// A message of a group (R22): from a member's server to us, its main server, or from its main server to us, a mirror.
-pub(super) async fn message(ask: &Asked, info: MessageInfo) -> Result<(), Problem> {
+pub(super) async fn message(ask: &Asked, info: MessageInfo, turn: &Turn) -> Result<(), Problem> {
     let (server, group) = (&ask.server, post::addressed(&info.recv_id)?);
     if server.store.read(|view| post::is_main(view, &server.id, &group))? {
-        return server.receive(&ask.peer, info).await;
+        return server.receive(&ask.peer, info, turn).await;
     }
     // Whether a server that the groupID names is registered may have to be asked first.
     server.home_of(&group).await?;

@@ -6,13 +6,14 @@
 mod asked;
 mod file;
 mod group;
+mod letters;
 mod message;
 mod user;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::Request;
+use http::{HeaderValue, Request};
 use hyper::body::Incoming;
 use isthmus_net::{Connection, Identity};
 use isthmus_wire::ServerId;
@@ -30,20 +31,60 @@ use crate::reply::{self, Problem, Reply};
 pub(crate) async fn serve(server: Arc<Server>, request: Request<Incoming>, connection: Arc<Connection>) -> Reply {
     let id = crate::request::id(request.headers());
     let began = Instant::now();
-    let found = match call::find(request.method().as_str(), request.uri().path()) {
+    let found = match find(&server, request.method(), request.uri().path()) {
         Ok(found) => found,
         Err(Unroutable::NoRoute) => return crate::request::no_route(&id),
         Err(Unroutable::WrongMethod(method)) => return crate::request::wrong_method(&[http_method(method)], &id),
     };
-    let name = found.spec.name;
-    let reply = carry_out(&server, found, request, &connection).await.unwrap_or_else(|problem| {
+    let name = found.name();
+    let mut reply = carry_out(&server, found.clone(), request, &connection).await.unwrap_or_else(|problem| {
         if !matches!(problem, Problem::Fault(_)) {
             tracing::debug!(request = id, peer = %connection.identity, call = name, %problem, "refused");
         }
         reply::refuse(&problem, &id)
     });
     crate::telemetry::request("interconnect", name, &reply, began.elapsed());
+    if let Some(offer) = found.may_be_many().then(|| server.offer()).flatten()
+        && let Ok(value) = HeaderValue::from_str(&offer.to_string())
+    {
+        reply.headers_mut().insert(isthmus_wire::letters::OFFER, value);
+    }
     crate::request::tag(reply, &id)
+}
+
+/// What is asked: a call of chapter 7, or ours that brings many of them.
+#[derive(Clone)]
+enum Route {
+    Call(Found),
+    Letters,
+}
+
+impl Route {
+    fn name(&self) -> &'static str {
+        match self {
+            Route::Call(found) => found.spec.name,
+            Route::Letters => "letters",
+        }
+    }
+
+    /// Whoever sends messages learns that many may come together.
+    fn may_be_many(&self) -> bool {
+        match self {
+            Route::Call(found) => found.spec.name == call::MESSAGE_SEND.name,
+            Route::Letters => true,
+        }
+    }
+}
+
+fn find(server: &Server, method: &http::Method, path: &str) -> Result<Route, Unroutable> {
+    if path == isthmus_wire::letters::PATH && server.offer().is_some() {
+        return if method == http::Method::POST {
+            Ok(Route::Letters)
+        } else {
+            Err(Unroutable::WrongMethod(Method::Post))
+        };
+    }
+    call::find(method.as_str(), path).map(Route::Call)
 }
 
 /// HTTP's own word for a method of chapter 7.
@@ -56,18 +97,24 @@ pub(crate) fn http_method(method: Method) -> http::Method {
 
 async fn carry_out(
     server: &Arc<Server>,
-    found: Found,
+    route: Route,
     request: Request<Incoming>,
     connection: &Connection,
 ) -> Result<Reply, Problem> {
-    if connection.identity == Identity::Platform && found.spec.name == call::USER_SEARCH.name {
+    if connection.identity == Identity::Platform && route.name() == call::USER_SEARCH.name {
         return user::search_for_platform(server, &request).await;
     }
     let peer = admitted(server, connection).await?;
     // Whoever calls us can be called: do not let what waits for them wait longer.
     server.outbox.road(&peer).hint();
-    let spec = found.spec;
-    let handler = handler(spec)?;
+    let found = match route {
+        Route::Call(found) => found,
+        Route::Letters => {
+            let chat = Found { spec: &call::MESSAGE_SEND, param: None };
+            return letters::take(Asked::take(server, peer, chat, request).await?).await;
+        }
+    };
+    let handler = handler(found.spec)?;
     let ask = Asked::take(server, peer, found, request).await?;
     match handler {
         Handler::Message => message::send(ask).await,
