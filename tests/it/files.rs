@@ -791,3 +791,58 @@ async fn a_file_moves_through_two_servers_without_their_memory_growing_by_it() {
     }
     world.finish().await;
 }
+
+/// Makes a group of `owner`'s and lets these in, each known as a member to the own server in the end.
+async fn group_of(owner: &Client, members: &[&Client]) -> String {
+    let made = owner.api.post("/client/v1/groups", &json!({"groupName": "files"})).await.unwrap();
+    let group = made["groupInfo"]["groupID"].as_str().unwrap().to_owned();
+    let path = format!("/client/v1/groups/{}", percent(&group));
+    let users: Vec<_> = members.iter().map(|member| &member.id).collect();
+    owner.api.post(&format!("{path}/invite"), &json!({"users": users})).await.unwrap();
+    for member in members {
+        member.news("group.invited", 0).await;
+        member.api.post(&format!("{path}/answer"), &json!({"agree": true})).await.unwrap();
+        until("it is a member", async || {
+            let mine = member.api.get("/client/v1/groups").await.unwrap();
+            let mut groups = mine["groups"].as_array().unwrap().iter();
+            groups.any(|shown| shown["groupInfo"]["groupID"] == json!(group)).then_some(())
+        })
+        .await;
+    }
+    group
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_server_of_a_group_pulls_its_files_from_the_senders_server_for_its_members_alone() {
+    let world = World::plan().server("north").server("south").server("east").start().await;
+    let alice = world.north().user("alice").await;
+    let carol = world.south().user("carol").await;
+    let erin = world.site("east").user("erin").await;
+    let frank = world.site("east").user("frank").await;
+    let group = group_of(&alice, &[&carol, &erin]).await;
+    let bytes = png(3 * PIECE, 1);
+    let id = carol.upload("image", "a.png", &bytes).await.unwrap();
+    let body = json!({"clientID": "c1", "recvID": group, "scene": "group", "type": "image", "mediaID": id});
+    let sent = carol.api.post("/client/v1/messages", &body).await.unwrap();
+    for member in [&alice, &erin] {
+        let message = member.next_file(0).await;
+        assert_eq!((&message["chatScene"], &message["sendID"]), (&json!("group"), &json!("carol@south")));
+        assert_eq!(member.file(&id).await, bytes, "{}", member.id);
+    }
+    assert_eq!(frank.fetch_file(&id, &[]).await.1["content-type"], "application/json;charset=utf-8", "no member");
+    let pulled = world.south().audit("operation=file.download").await;
+    let by = |peer: &str| pulled.iter().any(|r| r["peer"] == peer && r["direction"] == "inbound" && r["code"] == 0);
+    assert!(by("north") && by("east"), "{pulled:?}");
+    assert!(world.north().audit("operation=file.download").await.iter().all(|r| r["direction"] != "inbound"));
+    let stranger = world.enrolled_peer("stranger").await;
+    let path = format!("/sns/download/file?mediaID={id}");
+    let (_, answer) = stranger.call(&world.south().address(), Method::GET, &path, Bytes::new()).await.unwrap();
+    assert_eq!(answer["code"], 1104);
+    let path = format!("/client/v1/groups/{}/recall", percent(&group));
+    carol.api.post(&path, &json!({"messageID": sent["messageID"]})).await.unwrap();
+    for member in [&alice, &erin] {
+        member.news("recalled", 0).await;
+        assert_eq!(member.fetch_file(&id, &[]).await.1["content-type"], "application/json;charset=utf-8");
+    }
+    world.finish().await;
+}
