@@ -512,3 +512,20 @@ async fn r18_strangers_may_write_unless_the_policy_says_otherwise() {
     assert_eq!(alice.receipt(&sent).await, ("refused".to_owned(), 1102));
     world.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_server_holds_of_ours_is_no_word_about_the_user_who_asks() {
+    let world = World::one().await;
+    let alice = world.north().user("alice").await;
+    let west = FakePeer::start(&world, "west", |_| Reply::Code(0)).await;
+    // HTTP 401 would make the client throw its token away.
+    for (said, told) in [(1001, 1303), (1101, 1303), (1301, 1303), (1302, 1303), (1102, 1102), (77, 77)] {
+        west.answer_calls(move |_| json!({"code": said, "msg": "not now"}));
+        let path = "/client/v1/users/search?query=a&scope=server:west";
+        let (status, answer) = alice.api.call(Method::GET, path, None).await.unwrap();
+        assert_eq!((status, &answer["code"]), (200, &json!(told)), "{said}: {answer}");
+        assert!(answer["msg"].as_str().unwrap().contains("not now"), "{answer}");
+    }
+    west.stop().await;
+    world.finish().await;
+}

@@ -146,3 +146,18 @@ pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     }
     text
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r5_whoever_is_told_1301_is_told_when_to_come_back() {
+        let after = |problem: &Problem| refuse(problem, "").headers().get(header::RETRY_AFTER).cloned();
+        assert_eq!(after(&Problem::Later(7, String::new())).unwrap(), "7");
+        assert_eq!(after(&Problem::refused(Code::TOO_MANY_REQUESTS, "")).unwrap(), "30");
+        assert_eq!(after(&Problem::Transport(Transport::TooManyRequests, String::new())).unwrap(), "30");
+        assert_eq!(after(&Problem::refused(Code::NOT_FOUND, "")), None);
+    }
+}
