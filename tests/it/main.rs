@@ -12,6 +12,7 @@ mod explain;
 mod files;
 mod foreign;
 mod ground;
+mod groups;
 mod harness;
 mod held;
 mod hostile;
