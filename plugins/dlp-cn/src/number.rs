@@ -84,7 +84,8 @@ fn runs(text: &str) -> Vec<Vec<Vec<Digit>>> {
                 run.push(std::mem::take(&mut group));
             }
             group.clear();
-            if !(matches!(c, ' ' | '-') && digit_before(before)) && !run.is_empty() {
+            let joins = matches!(c, ' ' | '-') && digit_before(before);
+            if !joins && !run.is_empty() {
                 runs.push(std::mem::take(&mut run));
             }
         }
