@@ -37,11 +37,18 @@ pub(crate) struct Found {
 impl Found {
     /// The places that a mask hides.
     pub(crate) fn hidden(&self) -> impl Iterator<Item = usize> {
-        let (first, last) = self.sort.shown();
+        let (mut first, last) = self.sort.shown();
+        if self.sort == Sort::Mobile {
+            // A country code before it is no part of the number.
+            first += self.places.len().saturating_sub(MOBILE);
+        }
         let middle = first..self.places.len().saturating_sub(last);
         self.places.get(middle).unwrap_or_default().iter().copied()
     }
 }
+
+/// Digits of a mobile number without a country code.
+const MOBILE: usize = 11;
 
 /// A digit (10 for the X of a check digit) and its place.
 type Digit = (u8, usize);

@@ -207,7 +207,11 @@ pub(crate) fn receive(tx: &mut Tx<'_>, scene: &mut Scene<'_>, m: Incoming) -> Re
     if message::duplicate(tx, &m.info, &m.digest)? {
         return Ok(Received::Duplicate);
     }
-    let group = rows::ours(tx, &addressed(&m.info.recv_id)?)?;
+    let id = addressed(&m.info.recv_id)?;
+    if rows::find(tx, &id)?.is_none() {
+        return Err(Error::field(Code::NotFound, "messageInfo.recvID", format_args!("there is no group {id} here")));
+    }
+    let group = rows::ours(tx, &id)?;
     let sender = member::acting(tx, &group, &m.info.send_id, "messageInfo.sendID")?;
     if sender.home.as_ref() != Some(&m.peer) {
         let words = format_args!("is not a member at home at {}", m.peer);
