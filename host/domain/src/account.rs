@@ -33,7 +33,7 @@ pub struct User {
     pub disabled: bool,
     /// Milliseconds since 1970 UTC.
     pub created_ms: u64,
-    /// With country code, as 0086…; friends alone are told ([`profile`](crate::profile)).
+    /// With country code, as 0086…; friends alone are told ([`profile`]).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phone_number: Option<String>,
     /// What the user says of itself.

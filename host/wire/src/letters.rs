@@ -59,7 +59,7 @@ pub fn write<'a>(letters: impl IntoIterator<Item = (usize, &'a [u8])>) -> Vec<u8
     out
 }
 
-/// Bytes that [`write`] adds to one chat body, at most.
+/// Bytes that [`write()`] adds to one chat body, at most.
 pub const FRAMING: usize = 32;
 
 /// What became of one letter.

@@ -1,5 +1,5 @@
 //! How somebody becomes a member (§7.7.4, §7.7.5): invited by a member and agreeing (R20), or applying and let in by the
-//! owner, an admin or a ticket of theirs (R21). These are main's rules; [`open`](super::open) has the other side's.
+//! owner, an admin or a ticket of theirs (R21). These are main's rules; [`open`] has the other side's.
 
 use isthmus_store::Tx;
 use isthmus_wire::call;
@@ -75,7 +75,7 @@ use isthmus_store::Reader;
 ///
 /// # Errors
 /// 1004, 1202, 1104 without such a group of ours, 1105 if the inviter may not invite, 1002, 1003 for the list, 1004 if none
-/// of the invited is known, 1201 if all are members; for an application as [`apply`].
+/// of the invited is known, 1201 if all are members; for an application as `apply`.
 pub fn request(
     tx: &mut Tx<'_>,
     scene: &mut Scene<'_>,

@@ -2,15 +2,15 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`case`] | what a case is: data that says what is demanded and why, and a short function |
-//! | [`cases`] | all of them, by clause |
-//! | [`lab`] | what they work with: target, peer, second server, listener, platform |
+//! | `case` | what a case is: data that says what is demanded and why, and a short function |
+//! | `cases` | all of them, by clause |
+//! | `lab` | what they work with: target, peer, second server, listener, platform |
 //! | [`line`] | a caller that shows what a case wants shown |
-//! | [`stage`] | the kit's own listener, which records and misbehaves |
-//! | [`driver`] | how users of the target are made to act |
-//! | [`sample`] | one good request of every call, and its mandatory fields |
+//! | `stage` | the kit's own listener, which records and misbehaves |
+//! | `driver` | how users of the target are made to act |
+//! | `sample` | one good request of every call, and its mandatory fields |
 //! | [`enroll`] | how the kit comes to its certificate |
-//! | [`report`] | the table, JSON, JUnit |
+//! | `report` | the table, JSON, JUnit |
 
 mod case;
 mod cases;
