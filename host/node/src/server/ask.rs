@@ -33,7 +33,6 @@ impl<'a> Request<'a> {
     }
 
     /// A POST.
-    #[allow(dead_code, reason = "calls of §7.7 are")]
     pub(crate) fn post(spec: &'static CallSpec, body: &impl serde::Serialize) -> Request<'a> {
         Request { spec, param: None, query: String::new(), body: isthmus_wire::json::write(body) }
     }
