@@ -300,7 +300,10 @@ async fn answer(mind: Arc<Mind>, request: Request<Incoming>, connection: Arc<Con
     {
         return files(&head);
     }
-    let body = read_body(body, 1 << 20, Duration::from_secs(10)).await.unwrap_or_default();
+    let Ok(body) = read_body(body, 1 << 20, Duration::from_secs(10)).await else {
+        // Cut before it was all here, by the answer to another request on this connection.
+        return cut(&connection).await;
+    };
     let path = head.uri.path().trim_end_matches('/');
     let together = mind.together.load(Ordering::Relaxed);
     let mut response = if path == "/sns/chat" {

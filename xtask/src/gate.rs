@@ -56,9 +56,15 @@ impl Gate {
 
     fn tests(&mut self, title: &'static str, command: &mut Command) -> Outcome {
         let mut tally = std::mem::take(&mut self.tally);
-        let outcome = self.step(title, || each_line(command, |line| tally.add(line)));
+        let mut said = Said::default();
+        let outcome = self.step(title, || {
+            each_line(command, |line| {
+                tally.add(line);
+                said.add(line);
+            })
+        });
         if outcome.is_err() {
-            println!("{tally}");
+            println!("{said}{tally}");
         }
         self.tally = tally;
         outcome
@@ -71,6 +77,38 @@ impl Gate {
         }
         println!("{:7.1} s  together\n", self.durations.iter().map(|(_, s)| s).sum::<f64>());
         println!("{}", self.tally);
+    }
+}
+
+/// Lines kept of what one failed test said.
+const LINES_OF_A_FAILURE: usize = 40;
+
+/// What the failed tests said, to be said again at the very end: where logs are cut, their ends remain.
+#[derive(Debug, Default)]
+struct Said {
+    lines: Vec<String>,
+    /// Lines that are still taken of the failure under way.
+    room: usize,
+}
+
+impl Said {
+    /// A failure goes from `---- its name stdout ----` to the list of names that closes them all.
+    fn add(&mut self, line: &str) {
+        if line.starts_with("---- ") {
+            self.room = LINES_OF_A_FAILURE;
+        } else if line == "failures:" || line.starts_with("test result: ") {
+            self.room = 0;
+        }
+        if self.room > 0 {
+            self.room -= 1;
+            self.lines.push(line.chars().take(400).collect());
+        }
+    }
+}
+
+impl std::fmt::Display for Said {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.lines.iter().try_for_each(|line| writeln!(f, "{line}"))
     }
 }
 
@@ -213,7 +251,21 @@ fn in_fuzz(command: &mut Command) -> &mut Command {
 
 #[cfg(test)]
 mod tests {
-    use super::Tally;
+    use super::{LINES_OF_A_FAILURE, Said, Tally};
+
+    #[test]
+    fn what_failed_tests_said_is_kept_and_not_without_end() {
+        let mut said = Said::default();
+        said.add("test a ... FAILED");
+        said.add("failures:");
+        said.add("---- a stdout ----");
+        (0..100).for_each(|n| said.add(&format!("line {n}")));
+        for line in ["---- b stdout ----", "b's", "failures:", "    a", "test result: FAILED."] {
+            said.add(line);
+        }
+        assert_eq!(said.lines.len(), LINES_OF_A_FAILURE + 2);
+        assert!(said.to_string().ends_with("---- b stdout ----\nb's\n"));
+    }
 
     #[test]
     fn closing_lines_of_cargo_test_are_added_up() {
