@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use futures_util::future::try_join_all;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
 
 use super::error::BenchError;
 use super::figures::Idle;
 use super::procstat::{Usage, usage};
-use crate::client::Api;
+use crate::client::{Api, Socket};
 use crate::demo::{Admin, Cast, DemoRecord, Earlier, Folder, Say, ServerRecord, bundle};
 
 /// Entries that a bench of its own puts into the lists of both servers, as a site would have them.
@@ -126,24 +125,28 @@ fn password(server: &ServerRecord, n: usize) -> String {
     blake3::hash(seed.as_bytes()).to_hex()[..24].to_owned()
 }
 
-/// Opens `count` sockets that do nothing, and says what each costs south.
+/// Opens `count` sockets that do nothing, and says what each of the second half costs south: the first half uses up
+/// what the allocator and the runtime had in store, which is no connection's cost.
 ///
 /// # Errors
 /// [`BenchError::Call`].
 pub(super) async fn idle(ground: &Ground, couple: &Couple, count: usize) -> Result<Idle, BenchError> {
     let rss = || ground.usage().get("south").map_or(0, |usage| usage.rss_kib);
-    let open = |_| couple.reader.socket("/client/v1/socket");
-    // The first ones make the allocator's and the runtime's pools grow: they are no connection's cost.
-    let first = try_join_all((0..10).map(open)).await.map_err(BenchError::call("open an idle connection"))?;
-    tokio::time::sleep(SETTLE).await;
+    let measured = count.div_ceil(2);
+    let first = open_idle(couple, count - measured).await?;
     let before = rss();
-    let sockets: Vec<_> = stream::iter((0..count).map(open))
+    let second = open_idle(couple, measured).await?;
+    let grown = rss().saturating_sub(before);
+    drop((first, second));
+    Ok(Idle { connections: count, kib_per_connection: grown as f64 / measured.max(1) as f64 })
+}
+
+async fn open_idle(couple: &Couple, count: usize) -> Result<Vec<Socket>, BenchError> {
+    let sockets = stream::iter((0..count).map(|_| couple.reader.socket("/client/v1/socket")))
         .buffer_unordered(AT_ONCE)
         .try_collect()
         .await
         .map_err(BenchError::call("open an idle connection"))?;
     tokio::time::sleep(SETTLE).await;
-    let grown = rss().saturating_sub(before);
-    drop((first, sockets));
-    Ok(Idle { connections: count, kib_per_connection: grown as f64 / count.max(1) as f64 })
+    Ok(sockets)
 }
