@@ -61,10 +61,10 @@ impl Inspection {
         inspection.kinds = anatomy.hooks();
         inspection.objections = anatomy.objections(&anatomy.imports);
         inspection.grants = anatomy.grants();
-        inspection.wit_version = anatomy.version;
-        inspection.imports = anatomy.names;
+        inspection.wit_version.clone_from(&anatomy.version);
+        inspection.imports.clone_from(&anatomy.names);
         if inspection.objections.is_empty() {
-            match workshop()?.schema(wasm) {
+            match workshop()?.roomy(&anatomy, wasm).and_then(|workshop| workshop.schema(wasm)) {
                 Ok(schema) if schema.trim().is_empty() => {}
                 Ok(schema) => match serde_json::from_str(&schema) {
                     Ok(schema) => inspection.settings_schema = Some(schema),

@@ -12,6 +12,7 @@ use crate::bindings::isthmus::policy::types;
 use crate::breaker::Failures;
 use crate::call::Body;
 use crate::fault::PluginFault;
+use crate::prepare::judging_threads;
 use crate::sandbox::engine::Sandbox;
 use crate::sandbox::state::{PluginHost, State};
 
@@ -221,7 +222,8 @@ impl Plugin {
         live.0.calls += 1;
         if live.0.calls < CALLS_AN_INSTANCE {
             let mut idle = self.idle();
-            if idle.len() < IDLE_INSTANCES {
+            let most = if self.sandbox.is_large() { judging_threads() } else { IDLE_INSTANCES };
+            if idle.len() < most {
                 idle.push(live);
             }
         }
@@ -236,6 +238,7 @@ impl Plugin {
     }
 
     fn start_in(&self, mut store: Store<State>) -> Result<LiveBox, PluginFault> {
+        store.data_mut().room = self.sandbox.room().ok_or(PluginFault::Busy)?;
         let instance = match self.pre.instantiate(&mut store) {
             Ok(instance) => instance,
             Err(error) => return Err(starting(PluginFault::classify(&error, store.data()))),

@@ -17,10 +17,11 @@ use crate::lists::Lists;
 use crate::plugin::{Hooks, Plugin, store};
 use crate::sandbox::cache::{Cache, Known};
 use crate::sandbox::counters::Counters;
-use crate::sandbox::engine::Sandbox;
+use crate::sandbox::engine::{CORE_INSTANCES, Sandbox};
 use crate::sandbox::inspect::{Anatomy, inspect};
 use crate::sandbox::snapshot::Instrumented;
 use crate::sandbox::state::{Limits, PluginHost, State};
+use crate::sandbox::wasi::{self, Grants};
 use crate::schema;
 use crate::services::Services;
 use crate::stats::AllFigures;
@@ -32,7 +33,11 @@ const SNAPSHOT_BYTES: usize = 1 << 30;
 /// wizer reads a memory by way of pages added to it.
 const LENT_BYTES: usize = 1 << 20;
 
+/// Components that are larger, or made of more modules than the pool has room for, run in the engine for large ones.
+const POOLED_BYTES: usize = 4 << 20;
+
 /// What every plugin of a server is prepared with.
+#[derive(Clone)]
 pub(crate) struct Workshop {
     pub(crate) sandbox: &'static Sandbox,
     pub(crate) cache: Cache,
@@ -70,6 +75,18 @@ impl Workshop {
     /// Prepares a plugin; adds what it found to `findings`, errors whenever it returns none.
     pub(crate) fn prepare(&self, raw: &Raw<'_>, findings: &mut Vec<Finding>) -> Option<Plugin> {
         let anatomy = self.inspect(raw, findings)?;
+        let workshop = self.roomy(&anatomy, raw.wasm).map_err(|said| findings.push(Finding::component(said))).ok()?;
+        workshop.prepare_here(&anatomy, raw, findings)
+    }
+
+    /// With the engine that has room for such a component.
+    pub(crate) fn roomy(&self, anatomy: &Anatomy, wasm: &[u8]) -> Result<Self, String> {
+        let large = wasm.len() > POOLED_BYTES || anatomy.core_instances >= CORE_INSTANCES;
+        let sandbox = if large { Sandbox::large()? } else { self.sandbox };
+        Ok(Self { sandbox, ..self.clone() })
+    }
+
+    fn prepare_here(&self, anatomy: &Anatomy, raw: &Raw<'_>, findings: &mut Vec<Finding>) -> Option<Plugin> {
         let host = Arc::new(self.host(raw));
         let name = self.cache_name(raw);
         let of_snapshot = |reads: &[String]| snapshot_name(&name, reads, raw.lists);
@@ -89,7 +106,7 @@ impl Workshop {
             message: message.clone(),
         }));
         let plugin = self
-            .assemble(raw, &anatomy, host, &component, known)
+            .assemble(raw, anatomy, host, &component, known)
             .and_then(|plugin| plugin.warm(judging_threads()).map(|()| plugin).map_err(|fault| fault.to_string()));
         plugin.map_err(|said| findings.push(Finding::component(said))).ok()
     }
@@ -120,6 +137,7 @@ impl Workshop {
             name: entry.name.as_str().into(),
             limits: entry.limits.clone(),
             settings: entry.settings.to_string(),
+            wasi: Grants::of(&entry.grants),
             lists: raw.lists.clone(),
             services: self.services.clone(),
             counters: self.counters.clone(),
@@ -137,6 +155,8 @@ impl Workshop {
         hasher.update(blake3::hash(raw.wasm).as_bytes());
         hasher.update(blake3::hash(raw.entry.settings.to_string().as_bytes()).as_bytes());
         hasher.update(&raw.entry.limits.memory_mib.to_le_bytes());
+        // Time and randomness that `init` had of WASI are in the snapshot.
+        hasher.update(raw.entry.grants.join(",").as_bytes());
         hasher.finalize().to_hex().to_string()
     }
 
@@ -159,6 +179,9 @@ impl Workshop {
         let snapshot = instrumented.and_then(|instrumented| {
             store.data_mut().lend_memory(LENT_BYTES);
             store.set_hostcall_fuel(SNAPSHOT_BYTES);
+            if store.data().wasi.handles > 0 {
+                return Err("it holds handles of WASI after `init`".to_owned());
+            }
             instrumented.snapshot(&mut store, instance)
         });
         match snapshot {
@@ -180,10 +203,16 @@ impl Workshop {
     }
 
     fn link(&self, component: &Component) -> Result<InstancePre<State>, String> {
-        self.sandbox
-            .linker
-            .instantiate_pre(component)
-            .map_err(|error| format!("does not fit this server's interface: {error:#}"))
+        let linker = &self.sandbox.linker;
+        let with_wasi = || -> wasmtime::Result<_> {
+            let mut linker = linker.clone();
+            wasi::provide(&mut linker, component)?;
+            linker.instantiate_pre(component)
+        };
+        let has_wasi =
+            component.component_type().imports(component.engine()).any(|(name, _)| wasi::imported(name).is_some());
+        let pre = if has_wasi { with_wasi() } else { linker.instantiate_pre(component) };
+        pre.map_err(|error| format!("does not fit this server's interface: {error:#}"))
     }
 
     fn instance(
@@ -212,6 +241,7 @@ impl Workshop {
             name: "inspected".into(),
             limits: Limits::default(),
             settings: "{}".to_owned(),
+            wasi: Grants::default(),
             lists: Arc::default(),
             services: self.services.clone(),
             counters: self.counters.clone(),

@@ -10,7 +10,7 @@ use super::diagnostic::{Diagnostic, Level};
 use super::table::{Place, Table, json, line, nearest};
 use crate::call::Direction;
 use crate::sandbox::engine::MAX_MEMORY_MIB;
-use crate::sandbox::inspect::CAPABILITIES;
+use crate::sandbox::inspect::GRANTS;
 use crate::sandbox::state::Limits;
 
 /// Plugins in a bundle.
@@ -196,10 +196,10 @@ fn grants(table: &Table<'_>, diagnostics: &mut Vec<Diagnostic>) -> Vec<String> {
     let mut grants = Vec::new();
     for item in place.items(diagnostics) {
         match item.text(diagnostics) {
-            Some(grant) if CAPABILITIES.contains(&grant) => grants.push(grant.to_owned()),
-            Some(grant) => diagnostics.push(item.complain(match nearest(grant, &CAPABILITIES) {
+            Some(grant) if GRANTS.contains(&grant) => grants.push(grant.to_owned()),
+            Some(grant) => diagnostics.push(item.complain(match nearest(grant, &GRANTS) {
                 Some(near) => format!("unknown capability `{grant}`; did you mean `{near}`?"),
-                None => format!("unknown capability `{grant}`; known: {}", CAPABILITIES.join(", ")),
+                None => format!("unknown capability `{grant}`; known: {}", GRANTS.join(", ")),
             })),
             None => {}
         }

@@ -1,5 +1,8 @@
-//! The engine: Cranelift, pooled instances, epochs; no threads, no garbage collector, no async.
+//! The engines: Cranelift, epochs; no threads, no garbage collector, no async. The usual one has pooled instances;
+//! components that are too large for a place in the pool (languages with an interpreter) run in one of their own, which
+//! allocates each instance by itself and costs nothing until there is one.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use wasmtime::component::{Component, HasSelf, Linker};
@@ -11,7 +14,9 @@ use super::ticker::Ticker;
 /// Instances alive at once in the process: each thread that judges has one, pools have some.
 const INSTANCES: u32 = 1_000;
 /// A component may have so many core modules: its own, and the adapters that the tools add.
-const CORE_INSTANCES: u32 = 8;
+pub(crate) const CORE_INSTANCES: u32 = 8;
+/// Instances alive at once in the engine for large components.
+const LARGE_INSTANCES: usize = 64;
 /// No memory limit in a bundle can be higher.
 pub(crate) const MAX_MEMORY_MIB: u32 = 512;
 /// Of a trap: enough to see past the machinery of a panic.
@@ -26,19 +31,62 @@ pub(crate) struct Sandbox {
     pub(crate) ticker: Arc<Ticker>,
     /// Changes whenever compiled code of another build could not be loaded.
     pub(crate) compatibility: [u8; 32],
+    /// Instances alive where the engine does not count them itself.
+    places: Option<Arc<AtomicUsize>>,
+}
+
+/// The right to one instance in an engine that does not count them itself.
+#[derive(Debug)]
+pub(crate) struct Room(Arc<AtomicUsize>);
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Sandbox {
     /// The process has one: address space for pooled memories is reserved once.
     pub(crate) fn shared() -> Result<&'static Self, String> {
         static SHARED: OnceLock<Result<Sandbox, String>> = OnceLock::new();
-        SHARED.get_or_init(Self::new).as_ref().map_err(Clone::clone)
+        let pooled = || {
+            let configs = [INSTANCES, INSTANCES / 4, INSTANCES / 16].map(|instances| {
+                let mut config = config();
+                config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(instances)));
+                config
+            });
+            Self::new(&configs, None)
+        };
+        SHARED.get_or_init(pooled).as_ref().map_err(Clone::clone)
     }
 
-    fn new() -> Result<Self, String> {
-        let engine = [INSTANCES, INSTANCES / 4, INSTANCES / 16]
-            .into_iter()
-            .map(|instances| Engine::new(&config(instances)))
+    /// The one for components that are too large for the pool.
+    pub(crate) fn large() -> Result<&'static Self, String> {
+        static LARGE: OnceLock<Result<Sandbox, String>> = OnceLock::new();
+        let on_demand = || {
+            let mut config = config();
+            config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
+            Self::new(&[config], Some(Arc::default()))
+        };
+        LARGE.get_or_init(on_demand).as_ref().map_err(Clone::clone)
+    }
+
+    /// Whether its instances are large: fewer of them are kept.
+    pub(crate) fn is_large(&self) -> bool {
+        self.places.is_some()
+    }
+
+    /// Room for one more instance: none of its own where the pool counts them, nothing where all is taken.
+    pub(crate) fn room(&self) -> Option<Option<Room>> {
+        let Some(places) = &self.places else { return Some(None) };
+        let room = Room(places.clone());
+        (places.fetch_add(1, Ordering::Relaxed) < LARGE_INSTANCES).then_some(Some(room))
+    }
+
+    fn new(configs: &[Config], places: Option<Arc<AtomicUsize>>) -> Result<Self, String> {
+        let engine = configs
+            .iter()
+            .map(Engine::new)
             .reduce(|first, next| first.or(next))
             .ok_or("no configuration")?
             .map_err(|error| format!("{error:#}"))?;
@@ -48,7 +96,7 @@ impl Sandbox {
         let ticking = engine.clone();
         let ticker = Ticker::start(move || ticking.increment_epoch()).map_err(|error| error.to_string())?;
         let compatibility = compatibility(&engine);
-        Ok(Self { engine, linker, ticker, compatibility })
+        Ok(Self { engine, linker, ticker, compatibility, places })
     }
 
     /// Compiles a component. Takes tens of milliseconds.
@@ -57,10 +105,9 @@ impl Sandbox {
     }
 }
 
-fn config(instances: u32) -> Config {
+fn config() -> Config {
     let mut config = Config::new();
     config
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(instances)))
         .epoch_interruption(true)
         .concurrency_support(false)
         .cranelift_opt_level(OptLevel::Speed)

@@ -1,6 +1,7 @@
 //! What a component imports and exports, read before anything of it is compiled.
 
-use wasmparser::{CanonicalFunction, CanonicalOption, Encoding, Parser, Payload};
+use super::wasi;
+use wasmparser::{CanonicalFunction, CanonicalOption, Encoding, Instance, Parser, Payload};
 
 /// The package whose interfaces plugins use.
 const PACKAGE: &str = "isthmus:policy";
@@ -9,12 +10,17 @@ const OFFERED: (u32, u32) = (1, 0);
 /// Capabilities that a bundle can grant.
 pub(crate) const CAPABILITIES: [&str; 8] =
     ["log", "clock", "settings", "lists", "directory", "counters", "metrics", "message"];
+/// What a bundle can grant: the capabilities, and what only WASI has.
+pub(crate) const GRANTS: [&str; 9] =
+    ["log", "clock", "settings", "lists", "directory", "counters", "metrics", "message", "random"];
 
 /// What a component is, as far as this host cares.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Anatomy {
     /// Capabilities that it imports, sorted.
     pub(crate) imports: Vec<String>,
+    /// Whether it imports anything of WASI: that is there, and gives nothing.
+    pub(crate) wasi: bool,
     /// Whole names of all that it imports.
     pub(crate) names: Vec<String>,
     /// Version of the interface that it exports its life in.
@@ -23,6 +29,8 @@ pub(crate) struct Anatomy {
     pub(crate) content: bool,
     pub(crate) audit: bool,
     pub(crate) lifecycle: bool,
+    /// Instances of core modules, in nested components too.
+    pub(crate) core_instances: u32,
     /// Imports and properties that this host refuses, in words.
     pub(crate) refused: Vec<String>,
 }
@@ -71,9 +79,15 @@ impl Anatomy {
                 }
             }
             Some(_) => self.refused.push(format!("imports `{name}`, which this server does not know")),
-            None if name.starts_with("wasi:") => self.refused.push(format!(
-                "imports `{name}`: plugins get no WASI here; build for wasm32-unknown-unknown or without it"
-            )),
+            None => self.foreign(name),
+        }
+    }
+
+    /// WASI is there for languages that need it, and gives nothing.
+    fn foreign(&mut self, name: &str) {
+        match wasi::imported(name) {
+            Some(true) => self.wasi = true,
+            Some(false) => self.refused.push(format!("imports `{name}`: of WASI this server has version 0.2 only")),
             None => self.refused.push(format!("imports `{name}`, which this server does not offer")),
         }
     }
@@ -134,6 +148,12 @@ pub(crate) fn inspect(wasm: &[u8]) -> Result<Anatomy, String> {
                     anatomy.export(export.map_err(|error| broken(&error))?.name.name);
                 }
             }
+            Payload::InstanceSection(instances) => {
+                for instance in instances {
+                    let made = matches!(instance.map_err(|error| broken(&error))?, Instance::Instantiate { .. });
+                    anatomy.core_instances += u32::from(made);
+                }
+            }
             Payload::ComponentCanonicalSection(functions) => {
                 for function in functions {
                     encoding(&function.map_err(|error| broken(&error))?)?;
@@ -178,14 +198,15 @@ mod tests {
     #[test]
     fn an_import_needs_a_grant() {
         let good = ["isthmus:policy/lifecycle@1.0.0", "isthmus:policy/access-hook@1.0.0"];
-        let cases: [(&[&str], &[&str], usize); 7] = [
+        let cases: [(&[&str], &[&str], usize); 8] = [
             (&[], &[], 0),
             (&["isthmus:policy/types@1.0.0"], &[], 0),
             (&["isthmus:policy/log@1.0.0"], &["log"], 0),
             (&["isthmus:policy/log@1.0.3"], &["log"], 0),
             (&["isthmus:policy/log@1.0.0"], &["lists"], 1),
             (&["isthmus:policy/log@1.1.0"], &["log"], 1),
-            (&["wasi:cli/environment@0.2.0", "isthmus:policy/sockets@1.0.0"], &["log"], 2),
+            (&["wasi:cli/environment@0.2.0"], &[], 0),
+            (&["wasi:cli/environment@0.3.0", "isthmus:policy/sockets@1.0.0"], &["log"], 2),
         ];
         for (imports, grants, objections) in cases {
             let grants: Vec<String> = grants.iter().map(|grant| (*grant).to_owned()).collect();

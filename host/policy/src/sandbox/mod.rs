@@ -11,6 +11,7 @@ pub(crate) mod inspect;
 pub(crate) mod snapshot;
 pub(crate) mod state;
 pub(crate) mod ticker;
+pub(crate) mod wasi;
 
 /// Milliseconds since 1970 UTC.
 pub(crate) fn now_ms() -> u64 {

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use wasmtime::{ResourceLimiter, StoreContextMut, UpdateDeadline};
 
 use super::counters::Counters;
+use super::engine::Room;
 use super::ticker::thread_cpu;
+use super::wasi::{Grants, Wasi};
 use crate::call::Body;
 use crate::fault::PluginFault;
 use crate::lists::Lists;
@@ -59,6 +61,8 @@ pub(crate) struct PluginHost {
     pub(crate) limits: Limits,
     /// JSON.
     pub(crate) settings: String,
+    /// What it was granted of what WASI has too.
+    pub(crate) wasi: Grants,
     pub(crate) lists: Arc<Lists>,
     pub(crate) services: Arc<dyn Services>,
     pub(crate) counters: Arc<Counters>,
@@ -121,6 +125,9 @@ pub(crate) struct State {
     pub(crate) body: Option<Arc<dyn Body>>,
     /// Names of the lists asked for while the plugin is prepared: what its snapshot depends on. None afterwards.
     pub(crate) reads: Option<BTreeSet<String>>,
+    pub(crate) wasi: Wasi,
+    /// Given back when the store goes.
+    pub(crate) room: Option<Room>,
 }
 
 /// The epoch advances once a millisecond.
@@ -141,7 +148,15 @@ impl State {
             log_lines: host.limits.log_lines,
             last_error: None,
         };
-        Self { host, budget, memory: Memory { limit, ..Memory::default() }, body: None, reads: None }
+        Self {
+            host,
+            budget,
+            memory: Memory { limit, ..Memory::default() },
+            body: None,
+            reads: None,
+            wasi: Wasi::default(),
+            room: None,
+        }
     }
 
     /// Gives the next call its whole budget.
@@ -154,6 +169,7 @@ impl State {
         self.budget.log_lines = limits.log_lines;
         self.budget.last_error = None;
         self.reads = None;
+        self.wasi.begin();
     }
 
     /// Preparation may take longer than a call, and reads whole lists.

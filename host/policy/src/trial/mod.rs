@@ -110,13 +110,22 @@ impl Trial {
         Ok((Session { generation: Arc::new(generation) }, settled(loaded.diagnostics)))
     }
 
+    /// All that it asks for. What it prints is its author's concern.
+    fn grants(&self) -> Vec<String> {
+        let mut grants = self.anatomy.imports.clone();
+        if self.anatomy.wasi && !grants.iter().any(|grant| grant == "log") {
+            grants.push("log".to_owned());
+        }
+        grants
+    }
+
     /// The bundle of one: all that the plugin asks for is granted.
     fn files(&self, setup: &Setup) -> Files {
         let mut plugin = toml::Table::new();
         plugin.insert("name".into(), PLUGIN.into());
         plugin.insert("component".into(), COMPONENT.into());
         plugin.insert("reuse".into(), setup.reuse.into());
-        plugin.insert("grants".into(), self.anatomy.imports.clone().into());
+        plugin.insert("grants".into(), self.grants().into());
         plugin.insert("limits".into(), setup.limits.clone().into());
         plugin.insert("settings".into(), setup.settings.clone().into());
         let mut manifest = String::from("name = \"trial\"\n[defaults]\naccess = \"allow\"\n\n");

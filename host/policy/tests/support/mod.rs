@@ -27,7 +27,7 @@ pub(crate) fn component(name: &str) -> &'static [u8] {
     })
 }
 
-pub(crate) const NAMES: [&str; 11] = [
+pub(crate) const NAMES: [&str; 12] = [
     "access-list",
     "rate-guard",
     "dlp-cn",
@@ -39,6 +39,7 @@ pub(crate) const NAMES: [&str; 11] = [
     "hostile/huge-output",
     "hostile/calls-host",
     "hostile/init-hangs",
+    "hostile/greedy",
 ];
 
 pub(crate) fn builtins() -> &'static [(&'static str, &'static [u8])] {
