@@ -4,6 +4,7 @@
 //! own; this crate runs them and never trusts them.
 
 #[allow(missing_docs, unreachable_pub, clippy::pedantic, reason = "generated code")]
+mod answer;
 mod bindings;
 mod breaker;
 mod bundle;

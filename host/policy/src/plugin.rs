@@ -7,11 +7,13 @@ use std::time::{Duration, Instant};
 use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre, Resource};
 
+use crate::answer::{self, Decision};
 use crate::bindings::exports::isthmus::policy::{access_hook, audit_hook, content_hook, lifecycle};
 use crate::bindings::isthmus::policy::types;
 use crate::breaker::Failures;
 use crate::call::Body;
 use crate::fault::PluginFault;
+use crate::outcome::Verdict;
 use crate::prepare::judging_threads;
 use crate::sandbox::engine::Sandbox;
 use crate::sandbox::state::{PluginHost, State};
@@ -129,8 +131,8 @@ impl Plugin {
     }
 
     /// Asks the access hook.
-    pub(crate) fn decide(&self, call: &types::Call<'_>) -> Timed<access_hook::Decision> {
-        self.run(None, |live| {
+    pub(crate) fn decide(&self, call: &types::Call<'_>) -> Timed<Decision> {
+        self.run(None, answer::decision, |live| {
             let guest = match (&live.access, &self.hooks.access) {
                 (Some(guest), _) => guest,
                 (None, Some(indices)) => live.access.insert(indices.load(&mut live.store, &live.instance)?),
@@ -146,9 +148,9 @@ impl Plugin {
         call: &types::Call<'_>,
         item: &content_hook::Item<'_>,
         body: Option<&Arc<dyn Body>>,
-    ) -> Timed<content_hook::Judgement> {
+    ) -> Timed<(Verdict, Vec<String>)> {
         let body = body.filter(|_| self.lends);
-        self.run(body, |live| {
+        self.run(body, answer::judgement, |live| {
             let guest = match (&live.content, &self.hooks.content) {
                 (Some(guest), _) => guest,
                 (None, Some(indices)) => live.content.insert(indices.load(&mut live.store, &live.instance)?),
@@ -161,7 +163,7 @@ impl Plugin {
 
     /// Asks the audit hook.
     pub(crate) fn treat(&self, event: &audit_hook::Event<'_>) -> Timed<audit_hook::Treatment> {
-        self.run(None, |live| {
+        self.run(None, answer::treatment, |live| {
             let guest = match (&live.audit, &self.hooks.audit) {
                 (Some(guest), _) => guest,
                 (None, Some(indices)) => live.audit.insert(indices.load(&mut live.store, &live.instance)?),
@@ -171,9 +173,14 @@ impl Plugin {
         })
     }
 
-    fn run<R>(&self, body: Option<&Arc<dyn Body>>, ask: impl FnOnce(&mut Live) -> wasmtime::Result<R>) -> Timed<R> {
+    fn run<R, S>(
+        &self,
+        body: Option<&Arc<dyn Body>>,
+        believe: impl FnOnce(R) -> Result<S, PluginFault>,
+        ask: impl FnOnce(&mut Live) -> wasmtime::Result<R>,
+    ) -> Timed<S> {
         let started = Instant::now();
-        let answer = self.answer(started, body, ask);
+        let answer = self.answer(started, body, believe, ask);
         let micros = u32::try_from(started.elapsed().as_micros()).unwrap_or(u32::MAX);
         self.health.note(micros, answer.as_ref().err());
         if answer.as_ref().is_err_and(PluginFault::blames_plugin) {
@@ -183,12 +190,13 @@ impl Plugin {
         Timed { answer, micros }
     }
 
-    fn answer<R>(
+    fn answer<R, S>(
         &self,
         started: Instant,
         body: Option<&Arc<dyn Body>>,
+        believe: impl FnOnce(R) -> Result<S, PluginFault>,
         ask: impl FnOnce(&mut Live) -> wasmtime::Result<R>,
-    ) -> Result<R, PluginFault> {
+    ) -> Result<S, PluginFault> {
         if !self.sandbox.ticker.alive(started) {
             return Err(PluginFault::Clock);
         }
@@ -196,8 +204,9 @@ impl Plugin {
         live.0.store.data_mut().body = body.cloned();
         match ask(&mut live.0) {
             Ok(answer) => {
+                let believed = believe(answer)?;
                 self.put_back(live);
-                Ok(answer)
+                Ok(believed)
             }
             Err(error) => Err(PluginFault::classify(&error, live.0.store.data())),
         }

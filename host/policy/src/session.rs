@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::bindings::exports::isthmus::policy::{access_hook, audit_hook, content_hook};
+use crate::answer::Decision;
+use crate::bindings::exports::isthmus::policy::{audit_hook, content_hook};
 use crate::bindings::isthmus::policy::types;
 use crate::bundle::manifest::FailureMode;
 use crate::call::{Call, Direction, Event, Item};
@@ -12,12 +13,6 @@ use crate::outcome::{AccessOutcome, AuditOutcome, ContentOutcome, Reason, Severi
 use crate::plugin::{Hooks, Plugin, Timed};
 use crate::redact::Redactions;
 use crate::sandbox::now_ms;
-
-/// Longer codes, public texts and labels are not believed.
-const CODE_BYTES: usize = 64;
-const TEXT_BYTES: usize = 1_024;
-const LABELS: usize = 64;
-const REDACTIONS: usize = 256;
 
 /// One generation for one request, on all hooks. Dropping it (and its clones) lets `activate`
 /// finish: keep it for as long as the request's decisions last, not longer.
@@ -103,7 +98,7 @@ impl Session {
         for placed in self.plugins(|hooks| hooks.access.is_some()) {
             let asked = self.ask(placed, |plugin| plugin.decide(&lowered));
             let step = Answered { placed, hook: "access", micros: asked.micros };
-            let denied = match asked.answer.and_then(decision) {
+            let denied = match asked.answer {
                 Ok(Decision::Allow) => {
                     allowed = true;
                     steps.push(step.said("allow", None));
@@ -148,7 +143,7 @@ impl Session {
             let lent = content_hook::Item { kind: &item.kind, text, attributes: &facts };
             let asked = self.ask(placed, |plugin| plugin.judge(&lowered, &lent, item.body.as_ref()));
             let step = Answered { placed, hook: "content", micros: asked.micros };
-            let verdict = match asked.answer.and_then(judgement) {
+            let verdict = match asked.answer {
                 Ok((verdict, labels)) => {
                     labels.into_iter().for_each(|label| add_once(&mut outcome.labels, label));
                     outcome.steps.push(step.said(verdict.name(), verdict.reason().cloned()));
@@ -201,7 +196,7 @@ impl Session {
         for placed in self.plugins(|hooks| hooks.audit.is_some()) {
             let asked = self.ask(placed, |plugin| plugin.treat(&lent));
             let step = Answered { placed, hook: "audit", micros: asked.micros };
-            match asked.answer.and_then(treatment) {
+            match asked.answer {
                 Ok(treatment) => {
                     severest = severest.max(Some(severity(treatment.severity)));
                     outcome.detail &= treatment.detail;
@@ -282,55 +277,6 @@ impl Answered<'_> {
             fault,
         }
     }
-}
-
-enum Decision {
-    Allow,
-    Deny(Reason),
-    Abstain,
-}
-
-fn decision(said: access_hook::Decision) -> Result<Decision, PluginFault> {
-    Ok(match said {
-        access_hook::Decision::Allow => Decision::Allow,
-        access_hook::Decision::Deny(reason) => Decision::Deny(believe(reason)?),
-        access_hook::Decision::Abstain => Decision::Abstain,
-    })
-}
-
-fn judgement(said: content_hook::Judgement) -> Result<(Verdict, Vec<String>), PluginFault> {
-    if said.labels.len() > LABELS || said.labels.iter().any(|label| label.len() > CODE_BYTES) {
-        return Err(PluginFault::Invalid(format!("more than {LABELS} labels, or one of more than {CODE_BYTES} bytes")));
-    }
-    let verdict = match said.verdict {
-        content_hook::Verdict::Pass => Verdict::Pass,
-        content_hook::Verdict::Reject(reason) => Verdict::Reject(believe(reason)?),
-        content_hook::Verdict::Rewrite(text) => Verdict::Rewrite(text),
-        content_hook::Verdict::Hold(reason) => Verdict::Hold(believe(reason)?),
-    };
-    Ok((verdict, said.labels))
-}
-
-fn treatment(said: audit_hook::Treatment) -> Result<audit_hook::Treatment, PluginFault> {
-    if said.redactions.len() > REDACTIONS {
-        return Err(PluginFault::Invalid(format!("more than {REDACTIONS} redactions")));
-    }
-    if said.sinks.len() > LABELS || said.sinks.iter().any(|sink| sink.len() > CODE_BYTES) {
-        return Err(PluginFault::Invalid(format!("more than {LABELS} sinks, or one of more than {CODE_BYTES} bytes")));
-    }
-    Ok(said)
-}
-
-/// A reason goes to other servers and into records: it must be short and plain.
-fn believe(reason: types::Reason) -> Result<Reason, PluginFault> {
-    let types::Reason { code, text } = reason;
-    if code.is_empty() || code.len() > CODE_BYTES || code.contains(char::is_control) {
-        return Err(PluginFault::Invalid(format!("a reason's code must be 1 to {CODE_BYTES} bytes of plain text")));
-    }
-    if text.len() > TEXT_BYTES || text.contains(char::is_control) {
-        return Err(PluginFault::Invalid(format!("a reason's text must be at most {TEXT_BYTES} bytes in one line")));
-    }
-    Ok(Reason { code, text })
 }
 
 fn severity(severity: audit_hook::Severity) -> Severity {

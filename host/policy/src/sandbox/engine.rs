@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
-use super::state::State;
+use super::state::{State, TABLE_ELEMENTS};
 use super::ticker::Ticker;
 
 /// Instances alive at once in the process: each thread that judges has one, pools have some.
@@ -130,7 +130,7 @@ fn pool(instances: u32) -> PoolingAllocationConfig {
         .max_memory_size((MAX_MEMORY_MIB as usize) << 20)
         .max_component_instance_size(1 << 20)
         .max_core_instance_size(1 << 20)
-        .table_elements(20_000)
+        .table_elements(TABLE_ELEMENTS)
         .linear_memory_keep_resident(KEEP_RESIDENT)
         .table_keep_resident(64 * 1024)
         .pagemap_scan(Enabled::Auto);

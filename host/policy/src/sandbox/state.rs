@@ -130,6 +130,11 @@ pub(crate) struct State {
     pub(crate) room: Option<Room>,
 }
 
+/// Elements of one table: function pointers of the largest programs are fewer.
+pub(crate) const TABLE_ELEMENTS: usize = 20_000;
+/// Core modules that the components of interpreted languages consist of are some dozens, with one memory for all.
+const CORE_INSTANCES: usize = 100;
+const MEMORIES: usize = 8;
 /// The epoch advances once a millisecond.
 const TICK: Duration = Duration::from_millis(1);
 /// A plugin that waits for the CPU is innocent, but not for ever: ten times its limit, and never
@@ -231,8 +236,24 @@ impl ResourceLimiter for State {
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        if desired > TABLE_ELEMENTS {
+            self.memory.refused = true;
+            return Ok(false);
+        }
         let entry = size_of::<usize>();
         Ok(self.memory.grow(current * entry, desired * entry))
+    }
+
+    fn instances(&self) -> usize {
+        CORE_INSTANCES
+    }
+
+    fn memories(&self) -> usize {
+        MEMORIES
+    }
+
+    fn tables(&self) -> usize {
+        CORE_INSTANCES
     }
 }
 

@@ -23,19 +23,7 @@ const DATA: &str = r#"(data (i32.const 64) "alice\00\00\00carol\00\00\00list\00\
 impl Guest {
     /// The component.
     pub(crate) fn build(&self) -> Vec<u8> {
-        let mut module = wat::parse_str(self.module()).unwrap();
-        let mut resolve = Resolve::default();
-        let wit = concat!(env!("CARGO_MANIFEST_DIR"), "/../../wit/1.0.0");
-        resolve.push_dir(wit).unwrap();
-        let imports: String =
-            self.imports.iter().map(|name| format!("import isthmus:policy/{name}@1.0.0;\n")).collect();
-        let exports = ["lifecycle".to_owned(), format!("{}-hook", self.kind)];
-        let exports: String = exports.iter().map(|name| format!("export isthmus:policy/{name}@1.0.0;\n")).collect();
-        let world = format!("package test:guest;\nworld guest {{\n{imports}{exports}}}\n");
-        let package = resolve.push_str("guest.wit", &world).unwrap();
-        let world = resolve.select_world(&[package], Some("guest")).unwrap();
-        embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false).unwrap();
-        ComponentEncoder::default().validate(true).module(&module).unwrap().encode().unwrap()
+        encode(&self.module(), self.imports, self.kind)
     }
 
     fn module(&self) -> String {
@@ -84,6 +72,26 @@ impl Guest {
             )"#
         )
     }
+}
+
+/// A component of a core module as it is written, whatever that does; `kind` as in [`Guest`].
+pub(crate) fn encode(module: &str, imports: &[&str], kind: &str) -> Vec<u8> {
+    let mut resolve = Resolve::default();
+    resolve.push_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../../wit/1.0.0")).unwrap();
+    encode_with(resolve, module, imports, kind)
+}
+
+/// The same against another idea of what the interface is.
+pub(crate) fn encode_with(mut resolve: Resolve, module: &str, imports: &[&str], kind: &str) -> Vec<u8> {
+    let mut module = wat::parse_str(module).unwrap();
+    let imports: String = imports.iter().map(|name| format!("import isthmus:policy/{name}@1.0.0;\n")).collect();
+    let exports = ["lifecycle".to_owned(), format!("{kind}-hook")];
+    let exports: String = exports.iter().map(|name| format!("export isthmus:policy/{name}@1.0.0;\n")).collect();
+    let world = format!("package test:guest;\nworld guest {{\n{imports}{exports}}}\n");
+    let package = resolve.push_str("guest.wit", &world).unwrap();
+    let world = resolve.select_world(&[package], Some("guest")).unwrap();
+    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false).unwrap();
+    ComponentEncoder::default().validate(false).module(&module).unwrap().encode().unwrap()
 }
 
 /// `lists::contains("list", "alice")`.

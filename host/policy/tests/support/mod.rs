@@ -2,6 +2,7 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::panic, reason = "each test file uses its part of it")]
 
 pub(crate) mod guest;
+pub(crate) mod raw;
 
 use std::borrow::Cow;
 use std::collections::HashMap;

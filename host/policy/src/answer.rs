@@ -1,0 +1,69 @@
+//! What plugins answer, as far as it is to be believed. A plugin that says what nobody may say has failed, as one that
+//! traps has: its instance is thrown away and the breaker counts it.
+
+use crate::bindings::exports::isthmus::policy::{access_hook, audit_hook, content_hook};
+use crate::bindings::isthmus::policy::types;
+use crate::fault::PluginFault;
+use crate::outcome::{Reason, Verdict};
+
+/// Longer codes, public texts and labels are not believed.
+const CODE_BYTES: usize = 64;
+const TEXT_BYTES: usize = 1_024;
+const LABELS: usize = 64;
+const REDACTIONS: usize = 256;
+
+/// What an access hook said.
+pub(crate) enum Decision {
+    Allow,
+    Deny(Reason),
+    Abstain,
+}
+
+/// # Errors
+/// [`PluginFault::Invalid`]: what is not to be believed.
+pub(crate) fn decision(said: access_hook::Decision) -> Result<Decision, PluginFault> {
+    Ok(match said {
+        access_hook::Decision::Allow => Decision::Allow,
+        access_hook::Decision::Deny(reason) => Decision::Deny(believe(reason)?),
+        access_hook::Decision::Abstain => Decision::Abstain,
+    })
+}
+
+/// # Errors
+/// [`PluginFault::Invalid`]: what is not to be believed.
+pub(crate) fn judgement(said: content_hook::Judgement) -> Result<(Verdict, Vec<String>), PluginFault> {
+    if said.labels.len() > LABELS || said.labels.iter().any(|label| label.len() > CODE_BYTES) {
+        return Err(PluginFault::Invalid(format!("more than {LABELS} labels, or one of more than {CODE_BYTES} bytes")));
+    }
+    let verdict = match said.verdict {
+        content_hook::Verdict::Pass => Verdict::Pass,
+        content_hook::Verdict::Reject(reason) => Verdict::Reject(believe(reason)?),
+        content_hook::Verdict::Rewrite(text) => Verdict::Rewrite(text),
+        content_hook::Verdict::Hold(reason) => Verdict::Hold(believe(reason)?),
+    };
+    Ok((verdict, said.labels))
+}
+
+/// # Errors
+/// [`PluginFault::Invalid`]: what is not to be believed.
+pub(crate) fn treatment(said: audit_hook::Treatment) -> Result<audit_hook::Treatment, PluginFault> {
+    if said.redactions.len() > REDACTIONS {
+        return Err(PluginFault::Invalid(format!("more than {REDACTIONS} redactions")));
+    }
+    if said.sinks.len() > LABELS || said.sinks.iter().any(|sink| sink.len() > CODE_BYTES) {
+        return Err(PluginFault::Invalid(format!("more than {LABELS} sinks, or one of more than {CODE_BYTES} bytes")));
+    }
+    Ok(said)
+}
+
+/// A reason goes to other servers and into records: it must be short and plain.
+fn believe(reason: types::Reason) -> Result<Reason, PluginFault> {
+    let types::Reason { code, text } = reason;
+    if code.is_empty() || code.len() > CODE_BYTES || code.contains(char::is_control) {
+        return Err(PluginFault::Invalid(format!("a reason's code must be 1 to {CODE_BYTES} bytes of plain text")));
+    }
+    if text.len() > TEXT_BYTES || text.contains(char::is_control) {
+        return Err(PluginFault::Invalid(format!("a reason's text must be at most {TEXT_BYTES} bytes in one line")));
+    }
+    Ok(Reason { code, text })
+}
