@@ -325,6 +325,18 @@ async fn r11_opaque_ids_are_found_befriended_and_left() {
     assert_eq!(post(&west.caller, world.north(), "/sns/rsp/users", &yes).await.1, 0);
     assert_eq!(stand(&alice, "用户/七?").await, "friends");
     assert_eq!(delete(&alice, "用户/七?").await["stand"], "none");
+    // Found by way of the platform alone, which says who presented whom.
+    west.answer_calls(|call| match call.path.as_str() {
+        "/sns/find/users" => json!({"code": 0, "pages": 1, "page": 0, "userInfos": [info("八", "八")]}),
+        _ => json!({"code": 0}),
+    });
+    assert_eq!(call(&alice, Method::POST, "/client/v1/friends", Some(json!({"userID": "八"}))).await["code"], 1004);
+    assert_eq!(ids(&everywhere(&alice, "八", 0).await), ["八"]);
+    assert_eq!(ask(&alice, "八", "hi").await["stand"], "asked");
+    until("west is asked", async || {
+        west.heard().iter().any(|call| call.path == "/sns/add/users" && call.body["userID"] == "八").then_some(())
+    })
+    .await;
     world.lanes_empty().await;
     west.stop().await;
     world.finish().await;

@@ -6,6 +6,7 @@
 pub mod address;
 pub mod call;
 pub mod code;
+pub mod homes;
 pub mod id;
 pub mod json;
 pub mod letters;

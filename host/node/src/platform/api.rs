@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use http::{Method, Request};
+use http::{HeaderValue, Method, Request};
 use hyper::body::Incoming;
 use isthmus_domain::directory::Query;
 use isthmus_domain::registry::{self, Issued};
@@ -21,7 +21,7 @@ use isthmus_wire::call::registry::{
 use isthmus_wire::call::user::Search;
 use isthmus_wire::call::{APPLICATION, CRL, DEREGISTER, NODES, REGISTER, RENEW, UPDATE, USER_SEARCH};
 use isthmus_wire::code::{Answer, Transport};
-use isthmus_wire::{Address, Code, Refusal, ServerId, ServerStatus, query};
+use isthmus_wire::{Address, Code, Refusal, ServerId, ServerStatus, homes, query};
 
 use super::hall::read;
 use super::{State, record, search};
@@ -233,7 +233,7 @@ impl Visit<'_> {
         let caller = self.caller()?;
         let asked: Search = query::read(request.uri().query().unwrap_or_default())?;
         Query::parse(&asked.query)?;
-        let (found, missing) = self.state.search(&asked).await?;
+        let (found, presented, missing) = self.state.search(&asked).await?;
         let msg = search::words(&missing);
         let record = self.record(USER_SEARCH.name, &caller).field("answer", msg.clone()).to_json();
         let kept = self.state.decide(move |tx, _| {
@@ -241,7 +241,11 @@ impl Visit<'_> {
             Ok(())
         });
         kept.await?;
-        Ok(reply::json(200, Answer { code: Code::Success, msg, body: Some(found) }.write()))
+        let mut reply = reply::json(200, Answer { code: Code::Success, msg, body: Some(found) }.write());
+        if let Some(value) = homes::write(&presented).and_then(|homes| HeaderValue::from_str(&homes).ok()) {
+            reply.headers_mut().insert(homes::HEADER, value);
+        }
+        Ok(reply)
     }
 
     /// For anyone with a chain, in whatever standing: what is revoked is no secret among them.

@@ -36,6 +36,9 @@ const SIZE_MAX: usize = 1000;
 /// Servers named in an answer's words.
 const NAMED: usize = 8;
 
+/// Places in an answer, and the servers that presented who stands there.
+type Homes = Vec<(usize, ServerId)>;
+
 /// One search under way.
 struct Round<'a> {
     state: &'a State,
@@ -52,11 +55,11 @@ struct Round<'a> {
 }
 
 impl State {
-    /// One page of everybody's users, and who did not answer.
+    /// One page of everybody's users, by which servers those were presented whose IDs do not say it, and who did not answer.
     ///
     /// # Errors
     /// If storage fails.
-    pub(super) async fn search(&self, search: &Search) -> Result<(Found, Vec<ServerId>), Problem> {
+    pub(super) async fn search(&self, search: &Search) -> Result<(Found, Homes, Vec<ServerId>), Problem> {
         let _turn =
             self.searches.try_acquire().map_err(|_| Problem::refused(Code::OVERLOADED, "too many searches; retry"))?;
         let all: Vec<ServerInfo> = self.store.read(registry::all)?.into_iter().map(|known| known.info).collect();
@@ -74,14 +77,21 @@ impl State {
             shelves: vec![None; servers.len()],
         };
         let silent = round.measure().await;
-        let (infos, lost) = round.page(usize::try_from(search.page).unwrap_or(0)).await;
+        let (presented, lost) = round.page(usize::try_from(search.page).unwrap_or(0)).await;
         let total: usize = round.shelves.iter().flatten().map(|shelf| shelf.total()).sum();
         let pages = i32::try_from(total.div_ceil(PAGE)).unwrap_or(i32::MAX);
         let mut missing: Vec<usize> = silent.into_iter().chain(lost).collect();
         missing.sort_unstable();
         missing.dedup();
         let missing = missing.into_iter().map(|server| servers[server].server_id.clone()).collect();
-        Ok((Found { pages, page: search.page, user_infos: infos }, missing))
+        let named = |server: usize, info: &UserInfo| {
+            let id = &servers[server].server_id;
+            info.user_id.home_hint().is_some_and(|hint| id.is(hint))
+        };
+        let unsaid = presented.iter().enumerate().filter(|(_, (server, info))| !named(*server, info));
+        let homes = unsaid.map(|(place, (server, _))| (place, servers[*server].server_id.clone())).collect();
+        let user_infos = presented.into_iter().map(|(_, info)| info).collect();
+        Ok((Found { pages, page: search.page, user_infos }, homes, missing))
     }
 }
 
@@ -112,8 +122,8 @@ impl Round<'_> {
         (0..self.servers.len()).filter(|server| self.shelves[*server].is_none()).collect()
     }
 
-    /// The users on one page of the whole, and whose did not come.
-    async fn page(&mut self, page: usize) -> (Vec<UserInfo>, Vec<usize>) {
+    /// The users on one page of the whole, each with its server, and whose did not come.
+    async fn page(&mut self, page: usize) -> (Vec<(usize, UserInfo)>, Vec<usize>) {
         let shelves: Vec<Shelf> =
             self.shelves.iter().map(|shelf| shelf.unwrap_or(Shelf { size: 0, pages: 0, last: 0 })).collect();
         let wanted = pieces(&shelves, page.saturating_mul(PAGE), PAGE);
@@ -126,7 +136,7 @@ impl Round<'_> {
             match self.pages.get(&(shelf, page)) {
                 Some(found) => {
                     let own = found.iter().skip(skip).take(take).filter(|info| self.may_present(shelf, info));
-                    infos.extend(own.cloned());
+                    infos.extend(own.map(|info| (shelf, info.clone())));
                 }
                 None => lost.push(shelf),
             }

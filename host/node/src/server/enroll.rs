@@ -19,7 +19,7 @@ use isthmus_wire::call::user::{Found, Search};
 use isthmus_wire::call::{APPLICATION, CallSpec, NODES, REGISTER, USER_SEARCH};
 use isthmus_wire::code::{Answer, Code};
 use isthmus_wire::json::Read;
-use isthmus_wire::{ServerId, ServerInfo, ServerStatus};
+use isthmus_wire::{ServerId, ServerInfo, ServerStatus, homes};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -144,14 +144,16 @@ impl PlatformLink {
         }
     }
 
-    /// R17: users of all servers, and in the platform's words who did not answer, if somebody did not.
-    pub(crate) async fn search(&self, search: &Search) -> Result<(Found, Option<String>), PlatformError> {
+    /// R17: users of all servers, who presented those whose IDs do not say it, and in the platform's words who did not answer, if somebody did not.
+    pub(crate) async fn search(&self, search: &Search) -> Result<(Found, Presented, Option<String>), PlatformError> {
         let path = format!("{}?{}", USER_SEARCH.path, search.to_query());
         let answer = self.client.send(&self.address, Method::GET, &path, Bytes::new(), HeaderMap::new()).await?;
+        let presented = answer.headers.get(homes::HEADER).and_then(|value| value.to_str().ok());
+        let presented = presented.map(homes::read).unwrap_or_default().into_iter().collect();
         let answer = Answer::<Found>::read(&answer.body)
             .map_err(|error| PlatformError::Answer(format!("HTTP {}: {error}", answer.status)))?;
         match answer.body {
-            Some(found) => Ok((found, Some(answer.msg).filter(|msg| msg != "success"))),
+            Some(found) => Ok((found, presented, Some(answer.msg).filter(|msg| msg != "success"))),
             None => Err(PlatformError::Refused { code: answer.code, msg: answer.msg }),
         }
     }
@@ -167,6 +169,9 @@ impl PlatformLink {
         }
     }
 }
+
+/// By place in an answer: who presented the user there.
+pub(crate) type Presented = std::collections::HashMap<usize, ServerId>;
 
 /// A pending application, on the disk.
 #[derive(Serialize, Deserialize)]

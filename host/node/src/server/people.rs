@@ -126,7 +126,8 @@ impl Server {
         Query::parse(&search.query)?;
         self.clear_search(Some(peer), search, viewer).await?;
         let mut found: Found = self.ask(peer, Request::get(&USER_SEARCH, search.to_query())).await?;
-        found.user_infos = self.admit_infos(Some(peer), found.user_infos, viewer).await?;
+        let infos = found.user_infos.into_iter().map(|info| (Some(peer), info));
+        found.user_infos = self.admit_infos(infos, viewer).await?;
         Ok(Page { found, note: None })
     }
 
@@ -137,11 +138,12 @@ impl Server {
     pub(crate) async fn find_everywhere(self: &Arc<Self>, search: &Search, viewer: &UserId) -> Result<Page, Problem> {
         Query::parse(&search.query)?;
         self.clear_search(None, search, viewer).await?;
-        let (mut found, msg) = self.addresses.platform().search(search).await.map_err(|error| {
+        let (mut found, presented, msg) = self.addresses.platform().search(search).await.map_err(|error| {
             tracing::info!(%error, "the platform did not search");
             Problem::refused(Code::PEER_UNREACHABLE, "the platform could not be asked; search on one server instead")
         })?;
-        found.user_infos = self.admit_infos(None, found.user_infos, viewer).await?;
+        let infos = found.user_infos.into_iter().enumerate().map(|(place, info)| (presented.get(&place), info));
+        found.user_infos = self.admit_infos(infos, viewer).await?;
         Ok(Page { found, note: msg })
     }
 
@@ -158,17 +160,16 @@ impl Server {
         Ok(())
     }
 
-    /// What another server says of users, as far as it may say it (R12) and the content policy lets it in. Who is left is
+    /// What other servers, if it is known which, say of users, as far as they may say it (R12) and the content policy lets it in. Who is left is
     /// remembered to be at home there (R11). Phone numbers are shown to friends only.
     async fn admit_infos(
         self: &Arc<Self>,
-        peer: Option<&ServerId>,
-        infos: Vec<UserInfo>,
+        infos: impl IntoIterator<Item = (Option<&ServerId>, UserInfo)>,
         viewer: &UserId,
     ) -> Result<Vec<UserInfo>, Problem> {
         let mut admitted = Vec::new();
         let mut asks = ASKS_MAX;
-        for info in infos.into_iter().take(INFOS_MAX) {
+        for (peer, info) in infos.into_iter().take(INFOS_MAX) {
             if let Some(peer) = peer
                 && !self.may_present(peer, &info.user_id, &mut asks).await?
             {
@@ -264,7 +265,7 @@ impl Server {
         let details = Details { user_id: id.clone() };
         let answer: DetailsAnswer = self.ask(peer, Request::get(&USER_DETAILS, details.to_query())).await?;
         let info = answer.user_info.filter(|info| info.user_id == *id);
-        let admitted = self.admit_infos(Some(peer), info.into_iter().collect(), viewer).await?.pop();
+        let admitted = self.admit_infos(info.map(|info| (Some(peer), info)), viewer).await?.pop();
         let mut info = admitted.ok_or_else(|| Problem::refused(Code::NOT_FOUND, format!("there is no user {id}")))?;
         let link = self.store.read(|view| isthmus_domain::friend::find(view, viewer, id))?;
         let known = link.filter(|link| link.stand == isthmus_domain::friend::Stand::Friends).and_then(|link| link.info);
