@@ -6,7 +6,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use futures_util::task::AtomicWaker;
+use std::time::Duration;
+
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
+
+/// What is read and thrown away after our last byte, and for how long: closing with unread bytes makes the kernel reset the
+/// connection, and whoever writes its request to the end before it reads would lose the answer.
+const LINGER_BYTES: usize = 1024 * 1024;
+const LINGER: Duration = Duration::from_secs(2);
 
 /// Ends a stream: once cut, every read and write fails, those that wait too.
 #[derive(Default)]
@@ -56,6 +64,10 @@ pub(crate) trait Guard: Unpin {
     fn has_read(&self) {}
     /// The peer takes no more bytes, or takes them again.
     fn write_blocked(&self, _blocked: bool) {}
+    /// Whether the peer may still be writing when we have ended.
+    fn lingers(&self) -> bool {
+        false
+    }
     /// The stream failed by itself.
     fn failed(&self, _error: &io::Error) {}
 }
@@ -64,11 +76,17 @@ pub(crate) trait Guard: Unpin {
 pub(crate) struct Guarded<T, G> {
     stream: T,
     guard: G,
+    lingering: Option<Lingering>,
+}
+
+struct Lingering {
+    until: Pin<Box<Sleep>>,
+    left: usize,
 }
 
 impl<T: Unpin, G: Guard> Guarded<T, G> {
     pub(crate) fn new(stream: T, guard: G) -> Self {
-        Self { stream, guard }
+        Self { stream, guard, lingering: None }
     }
 
     fn written<R>(&self, cx: &Context<'_>, poll: Poll<io::Result<R>>) -> Poll<io::Result<R>> {
@@ -99,7 +117,7 @@ impl<T: AsyncRead + Unpin, G: Guard> AsyncRead for Guarded<T, G> {
     }
 }
 
-impl<T: AsyncWrite + Unpin, G: Guard> AsyncWrite for Guarded<T, G> {
+impl<T: AsyncRead + AsyncWrite + Unpin, G: Guard> AsyncWrite for Guarded<T, G> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.guard.cut().check()?;
@@ -132,7 +150,37 @@ impl<T: AsyncWrite + Unpin, G: Guard> AsyncWrite for Guarded<T, G> {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         this.guard.cut().check()?;
-        let poll = Pin::new(&mut this.stream).poll_shutdown(cx);
-        this.written(cx, poll)
+        if this.lingering.is_none() {
+            let poll = Pin::new(&mut this.stream).poll_shutdown(cx);
+            match this.written(cx, poll) {
+                Poll::Ready(Ok(())) if this.guard.lingers() => {}
+                ended => return ended,
+            }
+        }
+        this.poll_linger(cx)
+    }
+}
+
+impl<T: AsyncRead + Unpin, G: Guard> Guarded<T, G> {
+    /// Reads on until the peer has ended too, within bounds.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let fresh = || Lingering { until: Box::pin(tokio::time::sleep(LINGER)), left: LINGER_BYTES };
+        let lingering = self.lingering.get_or_insert_with(fresh);
+        let mut scrap = [0; 8 * 1024];
+        while lingering.until.as_mut().poll(cx).is_pending() {
+            let mut scrap = ReadBuf::new(&mut scrap);
+            let poll = Pin::new(&mut self.stream).poll_read(cx, &mut scrap);
+            match poll {
+                Poll::Ready(Ok(())) if !scrap.filled().is_empty() && scrap.filled().len() < lingering.left => {
+                    lingering.left -= scrap.filled().len();
+                }
+                Poll::Ready(_) => break,
+                Poll::Pending => {
+                    let cut = self.guard.cut();
+                    return cut.wait(&cut.reader, cx, Poll::Pending);
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 }

@@ -367,4 +367,9 @@ impl Guard for Live {
     fn write_blocked(&self, blocked: bool) {
         self.connection.write_blocked(blocked);
     }
+
+    fn lingers(&self) -> bool {
+        // Where we end what stands idle nobody is writing.
+        self.connection.state.load(Ordering::SeqCst) == OPEN
+    }
 }
