@@ -1,4 +1,4 @@
-//! What a file is by its content, whatever its name says.
+//! What a file is by its content, whatever its name says, and what a text file says.
 
 use isthmus_plugin::Body;
 
@@ -29,6 +29,32 @@ const MAGIC: &[(usize, &[u8], &str)] = &[
     (0, b"OggS", "audio/ogg"),
     (0, b"#!AMR", "audio/amr"),
 ];
+
+/// At most so many bytes of a file of text, decoded: UTF-8, or UTF-16 with its mark. None for what is no text.
+pub(crate) fn text(body: &Body<'_>, up_to: u32) -> Option<String> {
+    let head = body.read(0, HEAD);
+    let wide = head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff");
+    if !wide && !kind(body).starts_with("text/") {
+        return None;
+    }
+    let mut bytes = Vec::new();
+    while bytes.len() < up_to as usize {
+        let piece = body.read(bytes.len() as u64, up_to - u32::try_from(bytes.len()).unwrap_or(up_to));
+        if piece.is_empty() {
+            break;
+        }
+        bytes.extend_from_slice(&piece);
+    }
+    if !wide {
+        return Some(String::from_utf8_lossy(&bytes).into_owned());
+    }
+    let little = head[0] == 0xff;
+    let units = bytes[2..].chunks_exact(2).map(|pair| {
+        let pair = [pair[0], pair[1]];
+        if little { u16::from_le_bytes(pair) } else { u16::from_be_bytes(pair) }
+    });
+    Some(char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect())
+}
 
 /// A media type; `text/plain` for text that is nothing else, `application/octet-stream` for the rest.
 pub(crate) fn kind(body: &Body<'_>) -> &'static str {

@@ -27,6 +27,7 @@ pub struct Settings {
     patterns: Vec<Expressions>,
     links: Option<Links>,
     files: Vec<Files>,
+    text_files: Option<TextFiles>,
     case_sensitive: bool,
     max_chars: Option<usize>,
 }
@@ -65,6 +66,16 @@ struct Files {
     then: Then,
 }
 
+/// Files of text are read, at most so many bytes of each.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct TextFiles {
+    up_to: Option<u32>,
+}
+
+/// Bytes read of a text file if nothing is said.
+const UP_TO: u32 = 256 * 1024;
+
 /// What becomes of what was found.
 #[derive(Clone, Debug, Deserialize)]
 struct Then {
@@ -95,6 +106,8 @@ pub struct ContentFilter {
     groups: Vec<Group>,
     fold: bool,
     max_chars: usize,
+    /// Bytes read of a text file; 0: none is read.
+    up_to: u32,
 }
 
 /// Which files: all conditions hold.
@@ -185,7 +198,8 @@ impl Plugin for ContentFilter {
             .build(&words)
             .map_err(|wrong| format!("too many keywords: {wrong}"))?;
         let max_chars = settings.max_chars.unwrap_or(usize::MAX);
-        Ok(Self { automaton, group_of, expressions, links: links.transpose()?, files, groups, fold, max_chars })
+        let up_to = settings.text_files.map_or(0, |files| files.up_to.unwrap_or(UP_TO));
+        Ok(Self { automaton, group_of, expressions, links: links.transpose()?, files, groups, fold, max_chars, up_to })
     }
 }
 
@@ -202,14 +216,12 @@ impl Content for ContentFilter {
             let told = format!("the text is longer than {} characters", self.max_chars);
             return Verdict::Reject(Reason::new("too-long", told)).into();
         }
-        let mut hits = Hits { of: self, gravest: None, groups: Vec::new(), masks: Vec::new() };
-        hits.keywords(text);
-        for (regex, group) in &self.expressions {
-            regex.find_iter(text).for_each(|hit| hits.add(*group, hit.range()));
-        }
-        hits.links(text);
+        let mut hits = Hits::in_text(self, text);
         if item.kind.starts_with("file.") {
             hits.files(item, body.as_ref());
+        }
+        if let Some(text) = body.filter(|_| self.up_to > 0).and_then(|body| files::text(&body, self.up_to)) {
+            hits.body(&text);
         }
         hits.judgement(text)
     }
@@ -224,9 +236,28 @@ struct Hits<'a> {
     groups: Vec<usize>,
     /// Byte ranges of the text.
     masks: Vec<std::ops::Range<usize>>,
+    /// Something was found in a file's content, which cannot be masked.
+    inside: bool,
 }
 
-impl Hits<'_> {
+impl<'a> Hits<'a> {
+    fn in_text(of: &'a ContentFilter, text: &str) -> Self {
+        let mut hits = Hits { of, gravest: None, groups: Vec::new(), masks: Vec::new(), inside: false };
+        hits.keywords(text);
+        for (regex, group) in &of.expressions {
+            regex.find_iter(text).for_each(|hit| hits.add(*group, hit.range()));
+        }
+        hits.links(text);
+        hits
+    }
+
+    /// What stands in a text file.
+    fn body(&mut self, text: &str) {
+        let found = Hits::in_text(self.of, text).groups;
+        self.inside |= !found.is_empty();
+        found.into_iter().for_each(|group| self.add(group, 0..0));
+    }
+
     fn add(&mut self, group: usize, range: std::ops::Range<usize>) {
         let action = self.of.groups[group].action;
         if self.gravest.is_none_or(|gravest| action > self.of.groups[gravest].action) {
@@ -288,6 +319,7 @@ impl Hits<'_> {
         let verdict = match gravest.action {
             Action::Reject => Verdict::Reject(gravest.reason.clone()),
             Action::Hold => Verdict::Hold(gravest.reason.clone()),
+            Action::Mask if self.inside => Verdict::Reject(gravest.reason.clone()),
             Action::Mask => Verdict::Rewrite(masked(text, self.masks)),
         };
         let labels = self.groups.iter().filter_map(|number| self.of.groups[*number].label.clone());
