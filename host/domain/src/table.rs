@@ -53,6 +53,8 @@ pub const MEDIA_GRANTS: Table = Table::new(0x63, "media grants", false);
 pub const MEDIA_PLACES: Table = Table::new(0x64, "media places", false);
 /// User key, media key → nothing: uploads that are not ended.
 pub const MEDIA_OPEN: Table = Table::new(0x65, "open uploads", false);
+/// User key → bytes of the user's uploads that are kept.
+pub const MEDIA_USED: Table = Table::new(0x6a, "bytes uploaded", false);
 /// Blob, media key → nothing: who needs the blob.
 pub const BLOB_MEDIA: Table = Table::new(0x66, "blobs in use", false);
 /// Media key → a file to be fetched.

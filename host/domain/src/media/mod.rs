@@ -25,7 +25,9 @@ use crate::table::{BLOB_MEDIA, MEDIA, MEDIA_NAMES};
 pub use offer::{Offer, offer};
 pub(crate) use offer::{To, attach, sent};
 pub use report::{Report, reported};
-pub use upload::{Begun, NewMedia, OPEN_MAX, abandon, acceptable, begin, complete, same, touch, uploading};
+pub use upload::{
+    Begun, Bounds, NewMedia, OPEN_MAX, abandon, acceptable, begin, complete, same, touch, uploading, used,
+};
 
 const WHAT: &str = "a medium";
 
@@ -97,6 +99,9 @@ pub struct Media {
     pub blob: Option<BlobId>,
     /// When something last happened to it, in milliseconds since 1970 UTC.
     pub touched_ms: u64,
+    /// Whether it counts among what its owner has uploaded ([`used`]).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub counted: bool,
 }
 
 mod blob_id {

@@ -96,8 +96,14 @@ pub(crate) fn attach(
 fn copy(tx: &mut Tx<'_>, scene: &mut Scene<'_>, sender: &UserId, media: Media) -> (MediaKey, MediaId) {
     let media_id = upload::mint(scene);
     let key = key_of(tx, None, &media_id);
-    let media =
-        Media { media_id: media_id.clone(), home: None, owner: sender.clone(), touched_ms: scene.now_ms, ..media };
+    let media = Media {
+        media_id: media_id.clone(),
+        home: None,
+        owner: sender.clone(),
+        touched_ms: scene.now_ms,
+        counted: false,
+        ..media
+    };
     if let Some(blob) = &media.blob {
         tx.put(BLOB_MEDIA, &super::blob_key(blob, &key), &[]);
     }

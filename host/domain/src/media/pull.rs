@@ -161,6 +161,7 @@ fn announced(peer: &ServerId, info: &MessageInfo, file: &FileContent, now_ms: u6
         media_type: String::new(),
         blob: None,
         touched_ms: now_ms,
+        counted: false,
     }
 }
 
@@ -278,7 +279,7 @@ pub fn give_up(
         && let Some(media) = get(tx, key)?.filter(|media| media.blob.is_none())
     {
         // The next message that names it begins anew.
-        upload::forget_row(tx, key, &media);
+        upload::forget_row(tx, key, &media)?;
     }
     tx.audit(audit);
     Ok(done)

@@ -278,6 +278,7 @@ pub fn portrait(peer: &ServerId, id: &MediaId, of: &UserId, found: &Found, now_m
         media_type: found.media_type.to_owned(),
         blob: Some(found.blob),
         touched_ms: now_ms,
+        counted: false,
     }
 }
 

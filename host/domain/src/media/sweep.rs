@@ -46,7 +46,7 @@ pub fn sweep(tx: &mut Tx<'_>, before_ms: u64, from: Option<MediaKey>, limit: usi
 }
 
 fn forget(tx: &mut Tx<'_>, key: &MediaKey, media: &Media, swept: &mut Swept) -> Result<(), Error> {
-    upload::forget_row(tx, key, media);
+    upload::forget_row(tx, key, media)?;
     let Some(blob) = media.blob else {
         swept.drafts.push(key.draft());
         return Ok(());

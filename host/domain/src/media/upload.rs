@@ -4,11 +4,12 @@ use isthmus_store::{StoreError, Tx};
 use isthmus_wire::json::NAME_MAX;
 use isthmus_wire::{Code, MediaId, UserId};
 
-use super::{Found, Kind, Media, MediaKey, format, get, insert, key_of, make_ready};
+use super::{Found, Kind, Media, MediaKey, WHAT, format, get, insert, key_of, make_ready};
 use crate::account::{self, user_key};
 use crate::error::Error;
+use crate::row::Cut;
 use crate::scene::Scene;
-use crate::table::{MEDIA, MEDIA_NAMES, MEDIA_OPEN};
+use crate::table::{MEDIA, MEDIA_NAMES, MEDIA_OPEN, MEDIA_USED};
 
 /// Uploads that a user may have begun and not ended.
 pub const OPEN_MAX: usize = 64;
@@ -52,12 +53,28 @@ fn check(new: &NewMedia, max: u64) -> Result<(), Error> {
     Ok(())
 }
 
-/// Begins an upload of at most `max` bytes.
+/// How much may be uploaded, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Of one file.
+    pub file: u64,
+    /// Of all files of one user that are kept, those under way among them.
+    pub user: u64,
+}
+
+/// Begins an upload.
 ///
 /// # Errors
-/// 1002 or 1003 for what was announced, 1101 if the user is disabled, 1301 with [`OPEN_MAX`] uploads begun already.
-pub fn begin(tx: &mut Tx<'_>, scene: &mut Scene<'_>, owner: &UserId, new: NewMedia, max: u64) -> Result<Begun, Error> {
-    check(&new, max)?;
+/// 1002 or 1003 for what was announced, 1101 if the user is disabled, 1202 if the user's files would come to more than
+/// allowed, 1301 with [`OPEN_MAX`] uploads begun already.
+pub fn begin(
+    tx: &mut Tx<'_>,
+    scene: &mut Scene<'_>,
+    owner: &UserId,
+    new: NewMedia,
+    bounds: Bounds,
+) -> Result<Begun, Error> {
+    check(&new, bounds.file)?;
     if !account::is_enabled(tx, owner)? {
         return Err(Error::refused(Code::NoIdentity, "the user is disabled"));
     }
@@ -66,6 +83,16 @@ pub fn begin(tx: &mut Tx<'_>, scene: &mut Scene<'_>, owner: &UserId, new: NewMed
         let words = format!("{OPEN_MAX} uploads are begun and not ended: end some of them first");
         return Err(Error::refused(Code::TooManyRequests, words));
     }
+    let used = used(tx, owner)?;
+    if used.saturating_add(new.size) > bounds.user {
+        let words = format_args!(
+            "is too much: your files come to {used} of {} bytes; give up uploads that you do not need, or ask the \
+             administrator for more (media.user_quota_mib)",
+            bounds.user
+        );
+        return Err(Error::field(Code::WrongState, "size", words));
+    }
+    put_used(tx, &user, used + new.size);
     let media_id = mint(scene);
     let key = key_of(tx, None, &media_id);
     let media = Media {
@@ -79,10 +106,28 @@ pub fn begin(tx: &mut Tx<'_>, scene: &mut Scene<'_>, owner: &UserId, new: NewMed
         media_type: String::new(),
         blob: None,
         touched_ms: scene.now_ms,
+        counted: true,
     };
     insert(tx, &key, &media);
     tx.put(MEDIA_OPEN, &open_key(&user, &key), &[]);
     Ok(Begun { key, media_id })
+}
+
+/// Bytes of a user's uploads that are kept: whole, or announced and under way. What was passed on counts for nobody, its
+/// bytes being here already.
+///
+/// # Errors
+/// If storage fails.
+pub fn used(reader: &(impl isthmus_store::Reader + ?Sized), owner: &UserId) -> Result<u64, StoreError> {
+    let value = reader.get(MEDIA_USED, &user_key(reader, owner))?;
+    value.map_or(Ok(0), |value| Cut::new(&value, WHAT).u64())
+}
+
+fn put_used(tx: &mut Tx<'_>, user: &[u8; 16], bytes: u64) {
+    match bytes {
+        0 => tx.delete(MEDIA_USED, user),
+        bytes => tx.put(MEDIA_USED, user, &bytes.to_be_bytes()),
+    }
 }
 
 /// A new mediaID: 160 random bits (R11).
@@ -178,15 +223,20 @@ pub fn touch(tx: &mut Tx<'_>, scene: &Scene<'_>, key: &MediaKey) -> Result<(), S
 /// If storage fails.
 pub fn abandon(tx: &mut Tx<'_>, key: &MediaKey) -> Result<(), StoreError> {
     if let Some(media) = get(tx, key)?.filter(|media| media.blob.is_none()) {
-        forget_row(tx, key, &media);
+        forget_row(tx, key, &media)?;
     }
     Ok(())
 }
 
-pub(super) fn forget_row(tx: &mut Tx<'_>, key: &MediaKey, media: &Media) {
+pub(super) fn forget_row(tx: &mut Tx<'_>, key: &MediaKey, media: &Media) -> Result<(), StoreError> {
     let user = user_key(tx, &media.owner);
     let name = super::name_key(tx, &media.media_id, Some(key));
     tx.delete(MEDIA_OPEN, &open_key(&user, key));
     tx.delete(MEDIA_NAMES, &name);
     tx.delete(MEDIA, &key.0);
+    if media.counted {
+        let left = used(tx, &media.owner)?.saturating_sub(media.size);
+        put_used(tx, &user, left);
+    }
+    Ok(())
 }

@@ -3,7 +3,7 @@
 use isthmus_domain::held::Hold;
 use isthmus_domain::media::pull::{self, Waiter};
 use isthmus_domain::media::sight::{self, Viewer};
-use isthmus_domain::media::{self, Found, Kind, Media, MediaKey, NewMedia, OPEN_MAX, Report, format};
+use isthmus_domain::media::{self, Bounds, Found, Kind, Media, MediaKey, NewMedia, OPEN_MAX, Report, format};
 use isthmus_domain::message::{Accepted, Disposition, Incoming, Received};
 use isthmus_domain::outbox::{self, Load};
 use isthmus_domain::{Digest, Done, Error, Event, Refusal, TimeId, held, peer};
@@ -27,7 +27,8 @@ fn found(number: u8, beginning: &[u8]) -> Found {
 
 fn begin(place: &Place, owner: &str, new: NewMedia) -> Result<(MediaKey, MediaId), Error> {
     let owner = user(owner);
-    place.write(move |tx, scene| media::begin(tx, scene, &owner, new, MIB)).map(|begun| (begun.key, begun.media_id))
+    let bounds = Bounds { file: MIB, user: u64::MAX };
+    place.write(move |tx, scene| media::begin(tx, scene, &owner, new, bounds)).map(|begun| (begun.key, begun.media_id))
 }
 
 fn complete(place: &Place, key: MediaKey, found: Found) -> Result<Media, Error> {
@@ -101,6 +102,40 @@ fn what_is_announced_must_make_sense() {
     check(NewMedia { md5: Some("0".repeat(31)), ..new(Kind::File, "a") }, Code::InvalidField, "md5");
     assert_eq!(refused(begin(&place, "nobody@north", new(Kind::File, "a"))).0, Code::NoIdentity);
     begin(&place, "alice@north", new(Kind::File, "../../etc/passwd")).unwrap();
+}
+
+#[test]
+fn what_a_user_has_uploaded_is_bounded_and_what_is_gone_counts_no_more() {
+    let place = Place::north();
+    let begin = |owner: &str, size: u64, user_bytes: u64| {
+        let (owner, new) = (user(owner), NewMedia { size, md5: None, ..new(Kind::File, "a.txt") });
+        let bounds = Bounds { file: MIB, user: user_bytes };
+        place.write(move |tx, scene| media::begin(tx, scene, &owner, new, bounds))
+    };
+    let used = |owner: &str| media::used(&place.view(), &user(owner)).unwrap();
+    let first = begin("alice@north", 100, 250).unwrap();
+    complete(&place, first.key, found(1, b"text")).unwrap();
+    let second = begin("alice@north", 150, 250).unwrap();
+    assert_eq!(used("alice@north"), 250, "what is under way counts");
+    let (code, field, words) = match begin("alice@north", 1, 250) {
+        Err(Error::Refused(refusal)) => (refusal.code, refusal.field, refusal.message),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((code, field.as_deref()), (Code::WrongState, Some("size")));
+    assert!(words.contains("250 of 250 bytes") && words.contains("media.user_quota_mib"), "the remedy: {words}");
+    begin("alice@north", 0, 250).unwrap();
+    begin("bob@north", 250, 250).unwrap();
+    place.write(move |tx, _| media::abandon(tx, &second.key).map_err(Error::from)).unwrap();
+    assert_eq!(used("alice@north"), 100);
+    // bob is sent the file and passes it on: its bytes are there already.
+    send(&place, "alice@north", "c1", "bob@north", &picture(&place, "alice@north").1).unwrap();
+    let before = (used("alice@north"), used("bob@north"));
+    let id = sent_id(&send(&place, "alice@north", "c2", "bob@north", &picture(&place, "alice@north").1).unwrap());
+    send(&place, "bob@north", "c3", "alice@north", &id).unwrap();
+    assert_eq!((used("alice@north"), used("bob@north")), (before.0 + 100, before.1));
+    // What nothing refers to is collected.
+    place.write(|tx, _| media::sweep::sweep(tx, u64::MAX, None, 100).map(|_| ())).unwrap();
+    assert_eq!((used("alice@north"), used("bob@north")), (200, 0), "the two pictures that were sent");
 }
 
 #[test]

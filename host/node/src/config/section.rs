@@ -59,6 +59,8 @@ pub struct Delivery {
 pub struct Media {
     /// The largest file taken, in MiB.
     pub max_file_mib: u64,
+    /// What the uploads of one user may come to, in MiB; 0: anything.
+    pub user_quota_mib: u64,
     /// How long an upload that was not ended, or that nothing refers to, is kept.
     pub unused_s: Seconds,
     /// Files on their way from and to clients, and to other servers, at a time.

@@ -287,6 +287,7 @@ fn check_ranges(s: &mut Settle<'_>, config: &ServerConfig) {
     s.at_least("media.max_file_mib", media.max_file_mib, 1);
     // Beyond this the sizes that JSON carries exactly end.
     s.at_most("media.max_file_mib", media.max_file_mib, 1 << 30);
+    s.at_most("media.user_quota_mib", media.user_quota_mib, 1 << 30);
     s.at_least("media.unused_s", media.unused_s, 1);
     s.at_least("media.transfers", media.transfers, 1);
     s.at_least("media.pulls", media.pulls, 1);

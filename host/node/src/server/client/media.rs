@@ -7,7 +7,7 @@ use hyper::body::Incoming;
 use isthmus_domain::Error;
 use isthmus_domain::media::sight;
 use isthmus_net::http::Body;
-use isthmus_wire::code::{Code, Refusal};
+use isthmus_wire::code::{Code, Refusal, Transport};
 use isthmus_wire::{MediaId, UserId};
 use serde_json::json;
 
@@ -58,6 +58,22 @@ impl Act {
 
 /// Answers a request about files: some of them carry bytes, not JSON.
 pub(super) async fn serve(
+    server: &Arc<Server>,
+    act: Act,
+    params: &[String],
+    request: Request<Incoming>,
+) -> Result<Reply, Problem> {
+    let bodiless = request.method() == Method::HEAD;
+    carry_out(server, act, params, request).await.map_err(|problem| match problem {
+        // Without a body the HTTP status alone can say that there is nothing.
+        Problem::Refused(refusal) if bodiless && refusal.code.http_status() == 200 => {
+            Problem::Transport(Transport::NoRoute, refusal.message)
+        }
+        other => other,
+    })
+}
+
+async fn carry_out(
     server: &Arc<Server>,
     act: Act,
     params: &[String],

@@ -107,8 +107,12 @@ pub(crate) async fn serve(server: Arc<Server>, table: Arc<Table<Endpoint>>, requ
     let reply = if endpoint == Endpoint::Socket {
         upgrade(&server, request, &id)
     } else if let Endpoint::Media(act) = endpoint {
+        let bodiless = request.method() == Method::HEAD;
         let files = Box::pin(media::serve(&server, act, &params, request));
-        files.await.unwrap_or_else(|problem| refuse(&problem, &id))
+        files.await.unwrap_or_else(|problem| {
+            let refusal = refuse(&problem, &id);
+            if bodiless { refusal.map(|_| Body::empty()) } else { refusal }
+        })
     } else if endpoint == Endpoint::Description {
         whole(200, isthmus_wire::JSON_TYPE, DESCRIPTION)
     } else {

@@ -184,6 +184,14 @@ impl Server {
         turn.map_err(busy)?.map_err(Problem::fault)
     }
 
+    /// What one user's files may come to, in bytes.
+    pub(crate) fn user_quota(&self) -> u64 {
+        match self.config.media.user_quota_mib {
+            0 => u64::MAX,
+            mib => mib << 20,
+        }
+    }
+
     /// The largest file taken, in bytes.
     pub(crate) fn max_file(&self) -> u64 {
         self.config.media.max_file_mib << 20

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use isthmus_domain::Error;
-use isthmus_domain::media::{self, Found, Kind, Media, MediaKey, NewMedia};
+use isthmus_domain::media::{self, Bounds, Found, Kind, Media, MediaKey, NewMedia};
 use isthmus_policy::Session;
 use isthmus_store::WriteError;
 use isthmus_store::blob::Writer;
@@ -107,10 +107,11 @@ impl Server {
             Ruling::Held(cleared, reason) => return Err(self.no_quarantine(cleared, reason).await),
             Ruling::Refused(refusal, trail) => return Err(self.refused(refusal, &trail).await),
         };
-        let (owner, max, audit) = (caller.user.clone(), self.max_file(), trail.record());
+        let (owner, audit) = (caller.user.clone(), trail.record());
+        let bounds = Bounds { file: self.max_file(), user: self.user_quota() };
         let new = NewMedia { kind: a.kind, name: a.name, size: a.size, md5: a.md5 };
         let rule = self.cleared(&session, clock::now_ms(), move |tx, scene| {
-            let begun = media::begin(tx, scene, &owner, new, max)?;
+            let begun = media::begin(tx, scene, &owner, new, bounds)?;
             tx.audit(audit);
             Ok(begun)
         });
