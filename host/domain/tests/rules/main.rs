@@ -7,6 +7,7 @@ mod friends;
 mod groups;
 mod messages;
 mod mirrors;
+mod paging;
 mod partitions;
 mod people;
 mod place;

@@ -2,13 +2,14 @@
 //! printed; `ISTHMUS_SEED` chooses the same course again, `ISTHMUS_ROUNDS` how many courses.
 
 use std::collections::BTreeSet;
+use std::panic::AssertUnwindSafe;
 
 use isthmus_domain::group::{Update, manage, mirror};
 use isthmus_domain::outbox::{Load, Settlement};
 use isthmus_wire::GroupId;
 
 use crate::place::user;
-use crate::town::{Town, act, ids};
+use crate::town::{Broken, Town, act, ids};
 
 /// Small and repeatable.
 struct Dice(u64);
@@ -56,6 +57,19 @@ impl Course {
             7 => self.restart(),
             _ => self.carry(),
         }
+    }
+
+    /// The whole course, with all that must hold on the way and at its end.
+    fn run(mut self, steps: usize) {
+        for step in 0..steps {
+            self.step();
+            if step % 25 == 0 {
+                self.nobody_saw_a_gap();
+            }
+        }
+        self.heal();
+        self.all_is_one();
+        assert!(self.said > 10 && SERVERS.iter().all(|server| self.town.heads(server).is_empty()));
     }
 
     fn say(&mut self) {
@@ -193,16 +207,30 @@ fn after_any_partition_all_servers_have_the_same_messages_in_the_same_order_and_
     let first = number("ISTHMUS_SEED").unwrap_or(u64::from(clock.subsec_nanos()) << 8);
     for seed in (0..rounds).map(|round| first.wrapping_add(round.wrapping_mul(0x9E37_79B9_7F4A_7C15))) {
         println!("ISTHMUS_SEED={seed} ISTHMUS_ROUNDS=1 goes the same course again");
-        let mut course = Course::new(seed);
-        for step in 0..250 {
-            course.step();
-            if step % 25 == 0 {
-                course.nobody_saw_a_gap();
-            }
-        }
-        course.heal();
-        course.all_is_one();
-        assert!(course.said > 10 && SERVERS.iter().all(|server| course.town.heads(server).is_empty()));
+        Course::new(seed).run(250);
+    }
+}
+
+/// A simulation that finds nothing may be one that sees nothing.
+#[test]
+fn a_main_server_or_mirror_that_does_wrong_is_caught() {
+    for broken in [
+        Broken::TakesGaps,
+        Broken::NeverHeals,
+        Broken::Repeats,
+        Broken::Reorders,
+        Broken::ForgetsMembers,
+        Broken::ForgetsMessages,
+    ] {
+        let caught = (1..=20_u64).any(|seed| {
+            let course = AssertUnwindSafe(move || {
+                let mut course = Course::new(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+                course.town.broken = Some(broken);
+                course.run(150);
+            });
+            std::panic::catch_unwind(course).is_err()
+        });
+        assert!(caught, "{broken:?} went unnoticed");
     }
 }
 

@@ -20,6 +20,25 @@ pub(crate) struct Town {
     places: BTreeMap<String, Place>,
     /// Whether a mirror that learns that it missed something asks at once.
     pub(crate) heals: bool,
+    /// What is wrong on purpose.
+    pub(crate) broken: Option<Broken>,
+}
+
+/// What a server or the way between servers may do wrong, to see that the simulation notices it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Broken {
+    /// Mirrors take what comes, whatever it follows.
+    TakesGaps,
+    /// Mirrors never compare themselves with main.
+    NeverHeals,
+    /// Main posts what was posted already under a new messageID.
+    Repeats,
+    /// Main's history is read from the wrong end.
+    Reorders,
+    /// Main forgets a member when it lists them.
+    ForgetsMembers,
+    /// Main's history leaves out what it has just put in order.
+    ForgetsMessages,
 }
 
 /// What became of a letter that was carried.
@@ -56,7 +75,7 @@ impl Town {
             }
             places.insert((*id).to_owned(), place);
         }
-        Town { places, heals: true }
+        Town { places, heals: true, broken: None }
     }
 
     pub(crate) fn at(&self, server: &str) -> &Place {
@@ -225,6 +244,11 @@ impl Town {
                 let said = stored::get(&view, record).unwrap().unwrap().info().unwrap();
                 let group = group_id(said.recv_id.as_str());
                 let stamp = stamp::of_message(&view, &group, &said.message_id).unwrap();
+                let (mut said, main) = (said, from == group.home_hint().unwrap());
+                if main && self.broken == Some(Broken::Repeats) {
+                    said.message_id = self.at(from).mint().message_id();
+                }
+                let stamp = stamp.filter(|_| self.broken != Some(Broken::TakesGaps));
                 self.message(from, &to, said, stamp.as_ref())
             }
             Load::Errand(errand) => self.errand(from, &to, errand),
@@ -278,6 +302,9 @@ impl Town {
     }
 
     fn heal_from(&self, at: &str, main: &str, group: &GroupId) {
+        if self.broken == Some(Broken::NeverHeals) {
+            return;
+        }
         let (place, main) = (self.at(at), self.at(main));
         if !self.take_snapshot(place, main, group) {
             return;
@@ -295,7 +322,12 @@ impl Town {
                 continue;
             };
             let cursor = if let Base::After(id) = &position { Some(id.clone()) } else { None };
-            let page = log::history(&main.view(), &theirs, cursor.as_ref(), 3).unwrap();
+            let mut page = log::history(&main.view(), &theirs, cursor.as_ref(), 3).unwrap();
+            match self.broken {
+                Some(Broken::Reorders) => page.messages.reverse(),
+                Some(Broken::ForgetsMessages) if page.messages.len() > 1 => drop(page.messages.remove(0)),
+                _ => {}
+            }
             if page.messages.is_empty() {
                 return;
             }
@@ -317,8 +349,11 @@ impl Town {
         match view::for_peer(&view, group, &place.home, true) {
             Ok(theirs) => {
                 let info = InfoAnswer { grpset: Some(theirs.set()), group_info: Some(theirs.info()) };
-                let members: Vec<Shown> =
+                let mut members: Vec<Shown> =
                     member::all(&view, &theirs).unwrap().into_iter().map(member::Member::shown).collect();
+                if self.broken == Some(Broken::ForgetsMembers) {
+                    members.pop();
+                }
                 let stamp = stamp::of_answer(&view, &theirs, &place.home).unwrap();
                 let rule = move |tx: &mut isthmus_store::Tx<'_>, scene: &mut isthmus_domain::Scene<'_>| {
                     mirror::snapshot(tx, scene, &peer, &id, &info, &members, stamp.as_ref())

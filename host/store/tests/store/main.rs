@@ -12,3 +12,4 @@ mod lanes;
 mod model;
 mod sealing;
 mod transactions;
+mod upgrade;
