@@ -26,6 +26,8 @@ async fn lab(world: &World) -> (Lab, FakePeer) {
     let listen = listen();
     let own = world.enroll_pem("kit", &format!("https://{listen}")).await;
     let second = FakePeer::start(world, "second", |_| Reply::Code(0)).await;
+    let gone = world.enroll_pem("gone", "https://127.0.0.1:1").await;
+    world.change_standing("gone", "deregister").await;
     let users = [("alice", &alice), ("bob", &bob)];
     let users = users.map(|(local, id)| (id.clone(), isthmus_tests::client::password_of(local)));
     let driver = IsthmusUsers::log_in(&north.running().client, &north.running().ca, &users).await.unwrap();
@@ -44,6 +46,7 @@ async fn lab(world: &World) -> (Lab, FakePeer) {
             2,
         ))),
         unregistered: Some(pair(&pki::issued_pem(&world.ca(), "ghost", SystemTime::now(), 30))),
+        deregistered: Some(pair(&gone)),
         platform: Some(world.platform().api_url()),
         may_apply: true,
         listen: Some(listen),

@@ -19,7 +19,7 @@ const EXAMPLES: &str = "Examples:\n  \
     isthmus conformance enroll --platform https://platform:7442 --ca ca.pem --id kit --address https://kit:7999 --identity kit\n  \
     isthmus conformance --target https://im.example:7443 --identity kit --ca ca.pem --listen 0.0.0.0:7999 \\\n    \
         --user alice@north --other-user bob@north --ask manual\n  \
-    isthmus conformance … --isthmus-client https://127.0.0.1:8443 --isthmus-ca ca.pem --password secret\n  \
+    isthmus conformance … --isthmus-client https://127.0.0.1:8443 --isthmus-ca ca.pem --password secret --other-password another\n  \
     isthmus conformance … --only tls,7.4 --level mandatory --junit report.xml\n\n\
     Exit codes: 0 no mandatory case failed, 1 one did, 2 the kit could not run. What needs something that was not given is \
     skipped, and said so; it is not passed.";
@@ -130,6 +130,17 @@ struct RunArgs {
         hide_short_help = true
     )]
     unregistered_key: Option<PathBuf>,
+    /// The certificate of a server that has deregistered: an earlier identity of the kit's, for instance.
+    #[arg(long, value_name = "FILE", requires = "deregistered_key", help_heading = "Who the kit is")]
+    deregistered_cert: Option<PathBuf>,
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "deregistered_cert",
+        help_heading = "Who the kit is",
+        hide_short_help = true
+    )]
+    deregistered_key: Option<PathBuf>,
 
     /// userID of a user of the target.
     #[arg(long, value_name = "USER_ID", requires = "other_user", help_heading = "Users of the target")]
@@ -154,9 +165,12 @@ struct RunArgs {
     /// PEM file that verifies that listener.
     #[arg(long, value_name = "FILE", help_heading = "Users of the target")]
     isthmus_ca: Option<PathBuf>,
-    /// Password of both users there.
+    /// Password of --user there.
     #[arg(long, env = "ISTHMUS_PASSWORD", hide_env_values = true, help_heading = "Users of the target")]
     password: Option<String>,
+    /// Password of --other-user there, if it is another.
+    #[arg(long, env = "ISTHMUS_OTHER_PASSWORD", hide_env_values = true, help_heading = "Users of the target")]
+    other_password: Option<String>,
 
     /// Names, beginnings of names or clauses: `tls`, `message.out`, `7.6`. All where none is given.
     #[arg(long, value_delimiter = ',', value_name = "NAME", help_heading = "Which cases")]
@@ -244,6 +258,12 @@ async fn setup(args: &RunArgs) -> Result<Setup, CliError> {
             args.unregistered_cert.as_deref(),
             args.unregistered_key.as_deref(),
         )?,
+        deregistered: pair(
+            "--deregistered-cert",
+            None,
+            args.deregistered_cert.as_deref(),
+            args.deregistered_key.as_deref(),
+        )?,
         platform: args.platform.clone(),
         may_apply: args.may_apply,
         listen: args.listen,
@@ -260,12 +280,16 @@ async fn driver(args: &RunArgs) -> Result<Option<Driver>, CliError> {
     let (Some(url), Some(ca), Some(password)) = (&args.isthmus_client, &args.isthmus_ca, &args.password) else {
         return Ok(args.ask.as_ref().map(|_| Driver::Manual));
     };
+    let other_password = args.other_password.as_ref().unwrap_or(password);
+    let both = [(&args.user, password), (&args.other_user, other_password)];
     let users: Vec<(String, String)> =
-        [&args.user, &args.other_user].into_iter().flatten().map(|user| (user.clone(), password.clone())).collect();
-    let users = IsthmusUsers::log_in(url, ca, &users)
-        .await
-        .map_err(|error| CliError::Usage(format!("--isthmus-client: {}", crate::reply::chain(&error))))?;
-    Ok(Some(Driver::Isthmus(users)))
+        both.into_iter().filter_map(|(user, password)| Some((user.clone()?, password.clone()))).collect();
+    let users = IsthmusUsers::log_in(url, ca, &users).await;
+    let users = users.map_err(|(user, error)| {
+        let whose = if user.is_empty() { String::new() } else { format!("{user}: ") };
+        CliError::Usage(format!("--isthmus-client: {whose}{}", crate::reply::chain(&error)))
+    });
+    Ok(Some(Driver::Isthmus(users?)))
 }
 
 fn lacks(what: &str) -> CliError {

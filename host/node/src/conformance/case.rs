@@ -52,6 +52,8 @@ pub enum Need {
     Expired,
     /// `--unregistered-cert`: a certificate of the platform for a server that it does not know.
     Unregistered,
+    /// `--deregistered-cert`: the certificate of a server that has deregistered.
+    Deregistered,
     /// `--platform`.
     Platform,
     /// `--may-apply`: the platform may be left with an application to decide.
@@ -69,6 +71,7 @@ impl Need {
             Need::Second => "--second-cert and --second-key",
             Need::Expired => "--expired-cert and --expired-key",
             Need::Unregistered => "--unregistered-cert and --unregistered-key",
+            Need::Deregistered => "--deregistered-cert and --deregistered-key",
             Need::Platform => "--platform",
             Need::MayApply => "--may-apply",
         }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::lab::SetupError;
 use super::line::{Answer, Ask, BOTH, Line, Shown};
-use super::trust;
+use super::trust::{self, Pair};
 use crate::file::{PRIVATE, write_whole};
 
 /// What is registered.
@@ -50,6 +50,16 @@ pub async fn enroll(
 ) -> Result<Enrolled, SetupError> {
     let files = Enrolled { key: folder.join("key.pem"), certificate: folder.join("certificate.pem") };
     if files.certificate.exists() {
+        let there = Pair::from_files("--identity", &files.certificate, &files.key)?.server_id();
+        if there.as_ref().is_some_and(|there| !there.eq_ignore_ascii_case(&applicant.id)) {
+            let words = format!(
+                "{} holds the identity of {}: name another folder",
+                folder.display(),
+                there.unwrap_or_default()
+            );
+            return Err(SetupError::Options(words));
+        }
+        told(&format!("{} is registered already", applicant.id));
         return Ok(files);
     }
     let roots = trust::roots(ca)?;
@@ -60,7 +70,8 @@ pub async fn enroll(
         Err(_) => apply(&line, &files, applicant, &pending).await?,
     };
     let id = application["applicationId"].as_str().unwrap_or_default();
-    told(&format!("waiting for the platform's administrator to approve application {id} of {}", applicant.id));
+    let of = &applicant.id;
+    told(&format!("waiting for the platform's administrator: isthmus admin approve {id} (application of {of})"));
     loop {
         let answer = ask(&line, call::APPLICATION.path, &application).await?;
         match answer.field("state").as_str() {
@@ -69,7 +80,12 @@ pub async fn enroll(
                 write(&files.certificate, certificate)?;
                 return Ok(files);
             }
-            Some("rejected") => return Err(SetupError::Refused(answer.field("reason").to_string())),
+            Some("rejected") => {
+                // The next call applies anew.
+                let _gone_already = std::fs::remove_file(&pending);
+                let reason = answer.field("reason").as_str().unwrap_or_default();
+                return Err(SetupError::Refused(format!("the platform's administrator rejected it: {reason}")));
+            }
             _ => tokio::time::sleep(POLL).await,
         }
     }

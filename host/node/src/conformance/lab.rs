@@ -90,6 +90,8 @@ pub struct Setup {
     pub expired: Option<Pair>,
     /// One of a server that the platform does not know.
     pub unregistered: Option<Pair>,
+    /// One of a server that has deregistered.
+    pub deregistered: Option<Pair>,
     /// The platform, `https://host[:port]`.
     pub platform: Option<String>,
     /// Whether the platform may be left with an application.
@@ -118,6 +120,7 @@ pub struct Lab {
     pub(super) second_id: Option<String>,
     pub(super) expired: Option<Pair>,
     pub(super) unregistered: Option<Pair>,
+    pub(super) deregistered: Option<Pair>,
     pub(super) platform: Option<Line>,
     may_apply: bool,
     stage: Option<Stage>,
@@ -169,6 +172,7 @@ impl Lab {
             own_pair: setup.own,
             expired: setup.expired,
             unregistered: setup.unregistered,
+            deregistered: setup.deregistered,
             platform,
             may_apply: setup.may_apply,
             stage,
@@ -192,6 +196,7 @@ impl Lab {
             Need::Second => self.second.is_some() && self.second_id.is_some(),
             Need::Expired => self.expired.is_some(),
             Need::Unregistered => self.unregistered.is_some(),
+            Need::Deregistered => self.deregistered.is_some(),
             Need::Platform => self.platform.is_some(),
             Need::MayApply => self.may_apply,
         }

@@ -50,6 +50,10 @@ cases! {
         "a caller with a valid certificate of a server that the platform does not know is refused",
         "§5.2 and §6.1: who takes part is decided by the registry, on every request"
         => unregistered;
+    "tls.deregistered" "6.2" [4, 13], Mandatory, [Users, Deregistered],
+        "a caller with a certificate of a server that has deregistered is refused",
+        "§7.5.3: who has left takes part no more, whatever its certificate says"
+        => deregistered;
     "tls.own-certificate" "6.2" [13], Mandatory, [Users],
         "the target shows a certificate of the platform, valid now and for servers",
         "§6.2 a: the called side proves its identity too"
@@ -192,6 +196,10 @@ async fn expired(t: &Trial<'_>) -> Outcome {
 
 async fn unregistered(t: &Trial<'_>) -> Outcome {
     kept_out(t, t.lab.unregistered.as_ref()).await
+}
+
+async fn deregistered(t: &Trial<'_>) -> Outcome {
+    kept_out(t, t.lab.deregistered.as_ref()).await
 }
 
 async fn own_certificate(t: &Trial<'_>) -> Outcome {

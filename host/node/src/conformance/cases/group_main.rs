@@ -59,6 +59,10 @@ cases! {
         "when the owner gives the group to another user of the same server, the peer is told with operType 6",
         "§7.7.13"
         => transferred;
+    "group.transfer-abroad" "7.7.1" [], Mandatory, [Users, Acts, Listener],
+        "an owner who tries to give the group to a member at another server remains its owner",
+        "§7.7.1: a group cannot be transferred to a user of another system"
+        => transfer_abroad;
     "group.dissolved" "7.7.8" [], Mandatory, [Users, Acts, Listener],
         "when the owner dissolves the group, the peer is told with operType 3, and messages are refused from then on",
         "§7.7.8 and §7.7.13"
@@ -215,6 +219,24 @@ async fn transferred(t: &Trial<'_>) -> Outcome {
     let heard = notice(t, mark, group, 6).await?;
     let users = heard.at("/users").to_string();
     t.demand(users.contains(other), format!("{other} among users"), &users)
+}
+
+async fn transfer_abroad(t: &Trial<'_>) -> Outcome {
+    let joined = new_group(t).await?;
+    let mark = t.lab.stage()?.mark();
+    // That the user is refused, or finds no way to try, is as it should be: what counts is who the owner is afterwards.
+    let _tried = t.act(&Act::Transfer { by: t.lab.user(), group: &joined.group, to: &joined.id }).await;
+    let kinds = (user_type(t, &joined.group, t.lab.user()).await?, user_type(t, &joined.group, &joined.id).await?);
+    t.check(kinds == (Some(3), Some(1)), "userType 3 of the owner, 1 of the member abroad", format!("{kinds:?}"));
+    // The group is its owner's still, and goes on.
+    let name = t.lab.fresh("Still mine");
+    t.act(&Act::Rename { by: t.lab.user(), group: &joined.group, name: &name }).await?;
+    let heard = notice(t, mark, &joined.group, 7).await?;
+    t.demand(
+        text(heard.at("/groupInfo"), "createUser") == t.lab.user(),
+        "createUser the owner",
+        &heard.at("/groupInfo").to_string(),
+    )
 }
 
 async fn dissolved(t: &Trial<'_>) -> Outcome {

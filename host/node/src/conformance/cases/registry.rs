@@ -7,7 +7,7 @@ use crate::conformance::case::{Outcome, Stop, Trial, cases, said};
 use crate::conformance::enroll::{self, Applicant};
 use crate::conformance::lab::{Lab, text};
 use crate::conformance::line::{Answer, Ask, BOTH, Line, Shown};
-use crate::conformance::trust::facts;
+use crate::conformance::trust::{Pair, facts};
 
 cases! {
     "platform.secure" "6.1" [13], Mandatory, [Platform],
@@ -46,6 +46,10 @@ cases! {
         "a registration under a serverId that exists is refused, in other letters too",
         "§7.5.1: it cannot be used twice. The path is R15's"
         => id_is_unique;
+    "platform.id-used-up" "7.5.3" [15], Extension, [Platform, Deregistered],
+        "a registration under the serverId of a server that has deregistered is refused",
+        "§7.5.3: what was given up is never given out again: messages for the old one would reach the new. The path is R15's"
+        => id_used_up;
     "platform.id-characters" "7.2.1" [15], Extension, [Platform],
         "a registration under a serverId with other characters than letters, digits, _ and - is refused",
         "§7.2.1. The path is R15's"
@@ -211,6 +215,15 @@ async fn id_is_unique(t: &Trial<'_>) -> Outcome {
         t.check(answer.code() == Some(1201), "code 1201", said(&answer));
     }
     Ok(())
+}
+
+async fn id_used_up(t: &Trial<'_>) -> Outcome {
+    let gone = t.lab.deregistered.as_ref().and_then(Pair::server_id);
+    let gone = gone.ok_or_else(|| Stop::Skip("--deregistered-cert names no server as R13 says".to_owned()))?;
+    let mut body = registration(t.lab);
+    body["serverInfo"]["serverId"] = json!(gone);
+    let answer = refused_to_applicant(t, REGISTER.path, &body).await?;
+    t.demand(answer.code() == Some(1201), "code 1201", &said(&answer))
 }
 
 async fn id_characters(t: &Trial<'_>) -> Outcome {

@@ -31,13 +31,17 @@ impl IsthmusUsers {
     /// Logs users in at the client listener `url`, whose certificate `ca` verifies.
     ///
     /// # Errors
-    /// What the server says, naming the user.
-    pub async fn log_in(url: &str, ca: &Path, users: &[(String, String)]) -> Result<IsthmusUsers, ClientError> {
-        let api = Api::new(url, ca)?;
+    /// The user and what the server says; nobody if it is not to be had.
+    pub async fn log_in(
+        url: &str,
+        ca: &Path,
+        users: &[(String, String)],
+    ) -> Result<IsthmusUsers, (String, ClientError)> {
+        let api = Api::new(url, ca).map_err(|error| (String::new(), error))?;
         let mut logged_in = Vec::new();
         for (id, password) in users {
             let body = json!({"userID": id, "password": password, "deviceName": "isthmus conformance"});
-            let answer = api.post("/client/v1/login", &body).await?;
+            let answer = api.post("/client/v1/login", &body).await.map_err(|error| (id.clone(), error))?;
             let token = answer["accessToken"].as_str().unwrap_or_default();
             logged_in.push((id.clone(), api.apart().with_token(token)));
         }
