@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use http::Method;
 use isthmus_node::server::{admin_routes, client_routes};
-use isthmus_tests::openapi::{ADMIN, Answer, CLIENT, Document, SNS};
+use isthmus_tests::openapi::{ADMIN, Answer, CLIENT, Document, PLATFORM, SNS};
 use isthmus_tests::{Role, World};
 use isthmus_wire::call::{CALLS, CallSpec, Caller, Receiver};
 use isthmus_wire::letters;
@@ -33,6 +33,12 @@ fn every_route_of_the_client_interface_is_described_and_nothing_else() {
 fn every_route_of_the_admin_interface_is_described_and_nothing_else() {
     let routes = admin_routes().unwrap();
     check("admin.json", &ADMIN, routes.into_iter().map(|(method, path)| (method.to_string(), path)));
+}
+
+#[test]
+fn every_route_of_the_platforms_admin_interface_is_described_and_nothing_else() {
+    let routes = isthmus_node::platform::admin_routes().unwrap();
+    check("platform.json", &PLATFORM, routes.into_iter().map(|(method, path)| (method.to_string(), path)));
 }
 
 #[test]
@@ -84,7 +90,7 @@ fn walk<'a>(at: String, value: &'a Value, found: &mut Vec<(String, &'a Value)>) 
 
 #[test]
 fn the_documents_are_whole() {
-    for document in [&*CLIENT, &*SNS, &*ADMIN] {
+    for document in [&*CLIENT, &*SNS, &*ADMIN, &*PLATFORM] {
         let root = document.root();
         assert!(root["openapi"].as_str().unwrap().starts_with("3.1."));
         let mut all = Vec::new();
@@ -108,7 +114,7 @@ fn the_documents_are_whole() {
 
 #[test]
 fn every_operation_says_what_it_is_for_and_what_it_takes() {
-    for document in [&*CLIENT, &*SNS, &*ADMIN] {
+    for document in [&*CLIENT, &*SNS, &*ADMIN, &*PLATFORM] {
         let tags: Vec<&Value> = document.root()["tags"].as_array().unwrap().iter().map(|tag| &tag["name"]).collect();
         let mut names = BTreeSet::new();
         for (method, path, operation) in document.operations() {
@@ -133,7 +139,7 @@ fn every_operation_says_what_it_is_for_and_what_it_takes() {
 #[test]
 fn the_documents_own_examples_are_as_their_schemas_say() {
     let mut looked_at = 0;
-    for document in [&*CLIENT, &*SNS, &*ADMIN] {
+    for document in [&*CLIENT, &*SNS, &*ADMIN, &*PLATFORM] {
         let mut all = Vec::new();
         walk(String::new(), document.root(), &mut all);
         for (at, value) in all {

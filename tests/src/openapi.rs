@@ -22,6 +22,9 @@ pub static SNS: LazyLock<Document> =
 /// `/admin/v1` of a server
 pub static ADMIN: LazyLock<Document> =
     LazyLock::new(|| Document::parse("admin.json", include_str!("../../docs/openapi/admin.json")));
+/// `/admin/v1` of the platform
+pub static PLATFORM: LazyLock<Document> =
+    LazyLock::new(|| Document::parse("platform.json", include_str!("../../docs/openapi/platform.json")));
 
 /// An answer on its way to a test.
 pub struct Answer<'a> {
@@ -157,7 +160,7 @@ impl Document {
         Arc::clone(made)
     }
 
-    fn resolved<'a>(&'a self, value: &'a Value) -> &'a Value {
+    pub fn resolved<'a>(&'a self, value: &'a Value) -> &'a Value {
         let Some(pointer) = value["$ref"].as_str() else { return value };
         let found = self.root.pointer(pointer.trim_start_matches('#'));
         found.unwrap_or_else(|| panic!("docs/openapi/{}: {pointer} names nothing", self.name))

@@ -14,7 +14,7 @@ use isthmus_node::server::Server;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::openapi::Ledger;
+use crate::openapi::{Ledger, PLATFORM};
 use crate::peer::Peer;
 use crate::process::Child;
 use crate::site::Site;
@@ -121,7 +121,8 @@ impl World {
 
     pub fn platform_admin(&self, role: Role) -> Api {
         let token = read_plain(&self.dir.path().join("platform/data/admin-tokens.json"), role).unwrap();
-        Api::new(&self.platform().admin_url(), self.platform().ca_pem()).unwrap().with_token(&token)
+        let api = Api::new(&self.platform().admin_url(), self.platform().ca_pem()).unwrap();
+        api.watched(self.ledger.watcher(&PLATFORM)).with_token(&token)
     }
 
     /// What every participant believes.

@@ -30,6 +30,15 @@ use crate::reply::Problem;
 pub use error::PlatformError;
 pub use start::{Platform, Running, run};
 
+/// Every route of the admin listener: what `docs/openapi/platform.json` describes. What servers and applicants ask is
+/// chapter 7's, and described in `sns.json`.
+///
+/// # Errors
+/// Rows that contradict each other; no platform starts with them.
+pub fn admin_routes() -> Result<Vec<crate::route::Route>, matchit::InsertError> {
+    Ok(admin::table()?.into_routes())
+}
+
 /// Where a platform leaves its root certificate for others to copy.
 #[must_use]
 pub fn root_file(data_dir: &Path) -> PathBuf {
