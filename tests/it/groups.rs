@@ -446,10 +446,14 @@ async fn our_users_are_members_of_a_group_whose_main_server_knows_only_the_stand
         0,
         "main gives it back in its order"
     );
+    // Main puts a message in order, fails to post it, and posts the next one at once.
+    main.lock().unwrap().messages.push(in_group("walter", group, "4", "skipped")["messageInfo"].clone());
+    relay("5", "next").await;
+    assert_eq!(history(&alice, group).await, ["one", "two", "hello", "skipped", "next"], "no gap, in main's order");
+    assert_eq!(alice.texts_once(4).await, ["one", "two", "skipped", "next"]);
     let mut invented = own.clone();
-    invented["messageID"] = json!("3");
+    invented["messageID"] = json!("6");
     assert_eq!(post(peer, north, "/sns/chat", &json!({"messageInfo": invented})).await, 1104, "alice never wrote that");
-    assert_eq!(history(&alice, group).await, ["one", "two", "hello"]);
     for (oper, users) in [(4, json!([person(&alice.id)])), (5, json!([person(&alice.id)])), (7, json!([]))] {
         let mut told = notice(oper, users, 2);
         told["groupInfo"]["groupName"] = json!(format!("name {oper}"));

@@ -50,7 +50,9 @@ async fn each_of_many_letters_is_judged_kept_and_answered_by_itself() {
     let said = codes(&answer);
     assert_eq!(said, [0, 1103, 0, 0, 0, 1201, 1104, 1004, 1002, 0], "{answer}");
     assert_eq!(alice.texts_once(4).await, ["one", "two", "from wendy", "three"]);
-    let again = post(&west, north, &all).await.1;
+    let body = json!({"letters": all}).to_string();
+    let slash = format!("{}/", letters::PATH);
+    let again = west.call(&north.address(), Method::POST, &slash, body).await.unwrap().1;
     assert_eq!(codes(&again), said, "what was kept is recognised, what was refused is refused again");
     assert_eq!(alice.texts().await.len(), 4);
     let records = north.audit("peer=west&operation=message.send").await;

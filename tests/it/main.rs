@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed unwrap fails the test")]
 
 mod breaker;
+mod command_line;
 mod conformance;
 mod crash;
 mod delivery;
@@ -29,3 +30,4 @@ mod rehearsal;
 mod roles;
 mod starting;
 mod swap;
+mod texts;

@@ -2,7 +2,7 @@
 //! of the outbox like messages, and are judged again before they leave if the policy changed meanwhile.
 
 use isthmus_store::Tx;
-use isthmus_wire::UserId;
+use isthmus_wire::{UserId, UserInfo};
 use serde::{Deserialize, Serialize};
 
 use crate::done::Done;
@@ -19,6 +19,34 @@ pub struct Said {
     pub kind: String,
     /// JSON pointer into the body.
     pub pointer: String,
+    /// What goes in its place if the policy does not let it out: an ID for a name, nothing (the field is left out) for
+    /// other words. None: the call itself is refused then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instead: Option<String>,
+}
+
+impl Said {
+    /// A text without which the call is not made.
+    #[must_use]
+    pub fn new(kind: &str, pointer: impl Into<String>) -> Said {
+        Said { kind: kind.to_owned(), pointer: pointer.into(), instead: None }
+    }
+
+    /// A text that may be replaced.
+    #[must_use]
+    pub fn or(kind: &str, pointer: impl Into<String>, instead: impl Into<String>) -> Said {
+        Said { instead: Some(instead.into()), ..Said::new(kind, pointer) }
+    }
+
+    /// Name and own words of the user at `pointer`.
+    #[must_use]
+    pub fn of_user(pointer: &str, info: &UserInfo) -> Vec<Said> {
+        let mut said = vec![Said::or("profile.text", format!("{pointer}/name"), info.user_id.as_str())];
+        if info.remark.is_some() {
+            said.push(Said::or("profile.text", format!("{pointer}/remark"), ""));
+        }
+        said
+    }
 }
 
 /// One call to be made.

@@ -152,9 +152,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin, G: Guard> AsyncWrite for Guarded<T, G> {
         this.guard.cut().check()?;
         if this.lingering.is_none() {
             let poll = Pin::new(&mut this.stream).poll_shutdown(cx);
-            match this.written(cx, poll) {
-                Poll::Ready(Ok(())) if this.guard.lingers() => {}
-                ended => return ended,
+            let ended = this.written(cx, poll);
+            if !matches!(ended, Poll::Ready(Ok(()))) || !this.guard.lingers() {
+                return ended;
             }
         }
         this.poll_linger(cx)

@@ -62,7 +62,7 @@ pub trait Body: Send + Sync {
 #[derive(Clone)]
 pub struct Item {
     /// `message.text`, `file.metadata`, `file.content`, `group.text`, `profile.text`,
-    /// `friend.remark`.
+    /// `friend.remark`, `answer.text` (what another server says when it refuses).
     pub kind: Cow<'static, str>,
     /// The text, whole; for a file its name. Empty where only `body` carries it.
     pub text: String,

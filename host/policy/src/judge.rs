@@ -113,6 +113,17 @@ impl Session {
             judgement.answer = Answer::Deny(access.reason);
             return judgement;
         }
+        self.contents(call, items, judgement)
+    }
+
+    /// Judges what is said in a request that was let through already, by its content alone.
+    #[must_use]
+    pub fn judge_content(&self, call: &Call, items: &[Item]) -> Judgement {
+        let nothing = Judgement { answer: Answer::Pass, rewritten: Vec::new(), labels: Vec::new(), steps: Vec::new() };
+        self.contents(call, items, nothing)
+    }
+
+    fn contents(&self, call: &Call, items: &[Item], mut judgement: Judgement) -> Judgement {
         for (index, item) in items.iter().enumerate() {
             let content = self.content(call, item);
             judgement.steps.extend(content.steps);

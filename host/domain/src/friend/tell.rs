@@ -71,9 +71,10 @@ impl Line<'_> {
         remark: Option<String>,
         turn: TimeId,
     ) -> Result<Waiting, Error> {
-        let said = remark.is_some().then(|| Said { kind: "friend.remark".into(), pointer: "/remark".into() });
+        let mut said: Vec<Said> = remark.iter().map(|_| Said::new("friend.remark", "/remark")).collect();
         let add = Add { user_id: self.other.clone(), remark, user_info: self.user.info(Eyes::Stranger) };
-        self.errand(tx, name, &USER_ADD, json::write(&add), said.into_iter().collect(), Some(turn))
+        said.extend(Said::of_user("/userInfo", &add.user_info));
+        self.errand(tx, name, &USER_ADD, json::write(&add), said, Some(turn))
     }
 
     /// `POST /sns/rsp/users`, to the request of this name. A friend learns the phone number. If it fails, `turn` is taken
@@ -89,7 +90,8 @@ impl Line<'_> {
         let eyes = if agree { Eyes::Friend } else { Eyes::Stranger };
         let respond = Respond { user_id: self.other.clone(), is_agree: YesNo(agree), user_info: self.user.info(eyes) };
         let name = to.map_or_else(|| scene.mint(), reply_to);
-        self.errand(tx, name, &USER_ANSWER, json::write(&respond), Vec::new(), turn)
+        let said = Said::of_user("/userInfo", &respond.user_info);
+        self.errand(tx, name, &USER_ANSWER, json::write(&respond), said, turn)
     }
 
     /// `POST /sns/del/users`.

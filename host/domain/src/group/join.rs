@@ -11,13 +11,14 @@ use serde_json::json;
 use super::log;
 use super::manage::Act;
 use super::member::{self, MEMBERS_MAX, Member, of_group};
-use super::notice::{self, Change, plain, said};
+use super::notice::{self, Change, plain};
 use super::open;
 use super::row::{self as rows, Base, Group};
 use super::stamp::Stamp;
 use super::ticket;
 use crate::account::{self, user_key};
 use crate::done::Done;
+use crate::errand::Said;
 use crate::error::Error;
 use crate::inbox::{self, Event};
 use crate::news;
@@ -176,7 +177,11 @@ fn step_two(
     expires_ms: u64,
 ) -> Result<crate::outbox::Waiting, Error> {
     let req_info = ReqInfo { group_info: group.info(), user_info: plain(inviter), invite_users: users };
-    let said = vec![said("/reqInfo/groupInfo/groupName")];
+    let mut said = vec![Said::new("group.text", "/reqInfo/groupInfo/groupName")];
+    said.extend(Said::of_user("/reqInfo/userInfo", &req_info.user_info));
+    for (at, user) in req_info.invite_users.iter().enumerate() {
+        said.extend(Said::of_user(&format!("/reqInfo/inviteUsers/{at}"), user));
+    }
     let body = Invite { req_info };
     let (to, by) = ((&group.id, server), &inviter.user_id);
     Ok(notice::errand(tx, scene, &call::GROUP_INVITE, to, by, &body, said, String::new(), expires_ms)?)

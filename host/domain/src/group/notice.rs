@@ -87,7 +87,7 @@ pub(crate) fn announce(
     Ok(done)
 }
 
-/// A notice to one server, stamped.
+/// A notice to one server, stamped. What a policy does not let out of it is replaced: a change must be told.
 pub(crate) fn send(
     tx: &mut Tx<'_>,
     scene: &mut Scene<'_>,
@@ -96,13 +96,14 @@ pub(crate) fn send(
     stamp: &Stamp,
     expires_ms: u64,
 ) -> Result<Waiting, StoreError> {
-    let said = vec![said("/groupInfo/groupName")];
+    let id = notice.group_info.group_id.as_str();
+    let mut said = vec![Said::or("group.text", "/groupInfo/groupName", id)];
+    said.extend(Said::of_user("/operUser", &notice.oper_user));
+    for (at, user) in notice.users.iter().enumerate() {
+        said.extend(Said::of_user(&format!("/users/{at}"), user));
+    }
     let to = (&notice.group_info.group_id, server);
     errand(tx, scene, &call::GROUP_NOTICE, to, &notice.oper_user.user_id, notice, said, stamp.to_string(), expires_ms)
-}
-
-pub(crate) fn said(pointer: &str) -> Said {
-    Said { kind: "group.text".into(), pointer: pointer.to_owned() }
 }
 
 /// Any call that concerns a group, in the group's lane of a server.
@@ -153,9 +154,11 @@ pub(crate) fn tell(
 }
 
 fn body(notice: &Notice) -> Value {
+    // Another server may have said more of them.
+    let users: Vec<UserInfo> = notice.users.iter().map(plain).collect();
     let mut body = json!({
         "groupID": notice.group_info.group_id, "groupInfo": notice.group_info, "operType": notice.oper_type,
-        "operUser": notice.oper_user, "users": notice.users,
+        "operUser": plain(&notice.oper_user), "users": users,
     });
     if let Some(set) = &notice.grpset {
         body["grpset"] = set_json(set);

@@ -323,10 +323,11 @@ impl Town {
             };
             let cursor = if let Base::After(id) = &position { Some(id.clone()) } else { None };
             let mut page = log::history(&main.view(), &theirs, cursor.as_ref(), 3).unwrap();
-            match self.broken {
-                Some(Broken::Reorders) => page.messages.reverse(),
-                Some(Broken::ForgetsMessages) if page.messages.len() > 1 => drop(page.messages.remove(0)),
-                _ => {}
+            if self.broken == Some(Broken::Reorders) {
+                page.messages.reverse();
+            }
+            if self.broken == Some(Broken::ForgetsMessages) && page.messages.len() > 1 {
+                page.messages.remove(0);
             }
             if page.messages.is_empty() {
                 return;

@@ -78,7 +78,26 @@ pub async fn run(lab: &Lab, selection: &Selection, mut told: impl FnMut(&CaseRes
         told(&result);
         results.push(result);
     }
+    lab.quieten().await;
     Report::new(lab, results, began.elapsed())
+}
+
+/// Nothing was heard for so long: nothing more comes.
+const QUIET: Duration = Duration::from_millis(500);
+/// How long the end waits for that.
+const QUIET_WITHIN: Duration = Duration::from_secs(5);
+
+impl Lab {
+    /// Answers what the target still has to say, so that no letter of its waits for a server that is gone.
+    async fn quieten(&self) {
+        let Ok(stage) = self.stage() else { return };
+        let began = Instant::now();
+        let mut mark = 0;
+        while mark != stage.mark() && began.elapsed() < QUIET_WITHIN {
+            mark = stage.mark();
+            tokio::time::sleep(QUIET).await;
+        }
+    }
 }
 
 async fn try_case(lab: &Lab, case: &Case) -> CaseResult {

@@ -193,6 +193,13 @@ impl Server {
         check_password("password", &ask.password)?;
         let local = ask.user_id.strip_suffix(&format!("@{}", self.id)).unwrap_or(&ask.user_id).to_owned();
         let name = if ask.name.is_empty() { local.clone() } else { ask.name };
+        let said = vec![super::gate::text("profile.text", &name)];
+        // What an administrator may do is no question for plugins, what is said is.
+        let call = internal("admin.user.create", &format!("admin:{}", role.as_str()), &ask.user_id);
+        let name = match self.gate.texts(call, said).await?.pop().unwrap_or(Ok(name)) {
+            Ok(name) => name,
+            Err((refusal, trail)) => return Err(self.refused(refusal, &trail).await),
+        };
         let hash = self.passwords.hash(ask.password).await.map_err(Problem::fault)?;
         let new = NewUser { local, name, password_hash: Some(hash), phone_number: ask.phone_number };
         let record = self.act(role, "admin.user.create", &ask.user_id).record();

@@ -79,9 +79,13 @@ impl Server {
             // A word about us, or about this moment (R4): to be told as such, not as one about the user's own request or token.
             Ok(answer) if answer.code.http_status() != 200 => {
                 tracing::info!(%peer, call = request.spec.name, code = answer.code.number(), msg = answer.msg, "peer refused");
-                Err(unreachable(peer, &format!("did not take the question: {}", answer.msg)))
+                let words = self.admit_words(peer, request.spec.name, answer.msg).await?;
+                Err(unreachable(peer, &format!("did not take the question: {words}")))
             }
-            Ok(answer) => Err(Problem::Refused(Refusal::new(answer.code, answer.msg))),
+            Ok(answer) => {
+                let words = self.admit_words(peer, request.spec.name, answer.msg).await?;
+                Err(Problem::Refused(Refusal::new(answer.code, words)))
+            }
             Err(error) => {
                 tracing::info!(%peer, call = request.spec.name, %error, "peer's answer cannot be read");
                 Err(unreachable(peer, "gave an answer that cannot be read"))

@@ -23,6 +23,8 @@ use crate::reply::Problem;
 
 /// How long a request waits for a place among those judged by a slow plugin.
 const SUSPECT_WAIT: Duration = Duration::from_secs(2);
+/// Texts of one call that are judged on the thread that serves others.
+const TEXTS_AT_ONCE: usize = 200;
 /// Requests that a slow plugin may hold at once: the rest of the process keeps its threads.
 const SUSPECT_PLACES: usize = 16;
 
@@ -197,12 +199,30 @@ impl Gate {
         })
     }
 
+    /// Rules on texts each for itself, by their content alone: for names and the like in a call or an answer that the
+    /// policy let through, where one that will not do can be left out or replaced.
+    pub(crate) async fn texts(&self, call: Call, items: Vec<Item>) -> Result<Vec<Text>, PolicyOverloaded> {
+        let session = self.policy.begin();
+        if !session.suspect() && items.len() <= TEXTS_AT_ONCE {
+            return Ok(judge_texts(&session, &call, items));
+        }
+        self.aside(move |_| judge_texts(&session, &call, items)).await
+    }
+
     async fn judge(&self, question: Question) -> Result<Judged, PolicyOverloaded> {
         let session = self.policy.begin();
         // Files are read while they are judged.
         if !session.suspect() && question.items.iter().all(|item| item.body.is_none()) {
             return Ok(judge_now(&self.policy, session, question));
         }
+        self.aside(move |policy| judge_now(policy, session, question)).await
+    }
+
+    /// Judges on the bounded pool.
+    async fn aside<T: Send + 'static>(
+        &self,
+        judge: impl FnOnce(&Policy) -> T + Send + 'static,
+    ) -> Result<T, PolicyOverloaded> {
         let place = tokio::time::timeout(SUSPECT_WAIT, self.suspects.clone().acquire_owned())
             .await
             .map_err(|_| PolicyOverloaded)?
@@ -210,11 +230,36 @@ impl Gate {
         let policy = self.policy.clone();
         tokio::task::spawn_blocking(move || {
             let _place = place;
-            judge_now(&policy, session, question)
+            judge(&policy)
         })
         .await
         .map_err(|_| PolicyOverloaded)
     }
+}
+
+/// What became of a text that is judged for itself: the text as it may be shown, or why it may not, with the record of that.
+pub(crate) type Text = Result<String, (Refusal, Box<Trail>)>;
+
+fn judge_texts(session: &Session, call: &Call, items: Vec<Item>) -> Vec<Text> {
+    items.into_iter().map(|item| judge_text(session, call, item)).collect()
+}
+
+fn judge_text(session: &Session, call: &Call, item: Item) -> Text {
+    let Judgement { answer, mut rewritten, labels, steps } = session.judge_content(call, std::slice::from_ref(&item));
+    let refusal = match Answer::from(answer) {
+        Answer::Pass => return Ok(rewritten.pop().map_or(item.text, |(_, text)| text)),
+        Answer::Refuse(refusal) => refusal,
+        // Nothing of a call or an answer can wait by itself.
+        Answer::Hold(reason) => refusal(Code::DENIED_BY_CONTENT, Some(reason), "content policy"),
+    };
+    let mut decision = Decision::new(call.time_ms, session);
+    decision.steps(steps);
+    decision.labels = labels;
+    let fields = vec![("reason".to_owned(), refusal.message.clone()), ("text".to_owned(), item.text)];
+    let code = refusal.code.number().unsigned_abs();
+    let event = Event { call: call.clone(), outcome: "rejected".into(), code, fields };
+    let recorded = session.audit(&event);
+    Err((refusal, Box::new(Trail::new(decision, event, recorded))))
 }
 
 fn judge_now(policy: &Policy, session: Session, question: Question) -> Judged {

@@ -1,7 +1,7 @@
 //! Mirrors of other servers' groups (R22): what is missing is asked of the main server and shown in its place.
 //!
 //! A mirror compares itself with its main server at the start, now and then, when a message or notice does not follow what
-//! it has, and before it believes a main server that knows only the standard after a silence.
+//! it has, and before it takes a message of a main server that knows only the standard and says not what it follows.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,26 +11,28 @@ use isthmus_domain::group::mirror::{self, Follows, Taken};
 use isthmus_domain::group::{self, Base, Stamp, stamp, view};
 use isthmus_domain::message::{Disposition, Incoming};
 use isthmus_domain::{Digest, Done, Error, Scene, TimeId};
-use isthmus_policy::Direction;
+use isthmus_policy::{Call, Direction};
 use isthmus_store::Tx;
 use isthmus_wire::call::group::{Found, HISTORY_MAX, History, HistoryAnswer, InfoAnswer, MembersAnswer, OfGroup};
 use isthmus_wire::call::user::Search;
 use isthmus_wire::call::{CallSpec, GROUP_HISTORY, GROUP_INFO, GROUP_MEMBERS};
 use isthmus_wire::code::{Code, Refusal};
 use isthmus_wire::json::Read;
-use isthmus_wire::{Content, FileContent, GroupId, MessageInfo, ReqInfo, ServerId, UserId};
+use isthmus_wire::{Content, FileContent, GroupId, GroupInfo, MessageId, MessageInfo, ServerId, UserId};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Server;
 use super::ask::Request;
 use super::files;
-use super::gate::{self, Question, Ruling};
+use super::gate::{self, Ruling};
 use super::send::{message_question, rewrite};
+use super::texts::of_group;
 use crate::clock;
 use crate::reply::{Problem, chain};
 
-/// A main server that knows only the standard is believed for so long after a comparison or a message of its.
+/// Of a main server that knows only the standard, details and members are believed for so long after a comparison; and its
+/// messages without a look at its history, where that could not be read.
 const BELIEVED: Duration = Duration::from_secs(60);
 /// How often a message is tried again after healing.
 const TRIES: usize = 3;
@@ -48,8 +50,10 @@ pub(crate) struct Groups {
     wake: Notify,
     /// One healing a group at a time.
     locks: Mutex<HashMap<GroupId, Arc<tokio::sync::Mutex<()>>>>,
-    /// When main servers that know only the standard were last known to agree with the mirror.
+    /// When mirrors were last compared with their main servers.
     agreed: Mutex<HashMap<GroupId, Instant>>,
+    /// When main servers last had no history to be read.
+    mute: Mutex<HashMap<GroupId, Instant>>,
 }
 
 struct Due {
@@ -104,6 +108,14 @@ impl Groups {
         locked(&self.agreed).insert(group.clone(), Instant::now());
     }
 
+    fn mute(&self, group: &GroupId) {
+        locked(&self.mute).insert(group.clone(), Instant::now());
+    }
+
+    fn mute_lately(&self, group: &GroupId, believed: Duration) -> bool {
+        locked(&self.mute).get(group).is_some_and(|at| at.elapsed() < believed)
+    }
+
     fn agreed_lately(&self, group: &GroupId, believed: Duration) -> bool {
         locked(&self.agreed).get(group).is_some_and(|at| at.elapsed() < believed)
     }
@@ -112,49 +124,6 @@ impl Groups {
 /// IDs for an audit record, not too many.
 pub(crate) fn listed(users: &[UserId]) -> String {
     users.iter().take(50).map(UserId::as_str).collect::<Vec<_>>().join(", ")
-}
-
-/// The texts of an invitation or application that the content policy judges. A ticket is no text.
-pub(crate) struct InviteTexts(Vec<(&'static str, Place, String)>);
-
-#[derive(Clone, Copy)]
-enum Place {
-    Group,
-    Inviter,
-    Words(usize),
-}
-
-impl InviteTexts {
-    pub(crate) fn of(req: &ReqInfo) -> InviteTexts {
-        let mut texts = vec![
-            ("group.text", Place::Group, req.group_info.group_name.clone()),
-            ("profile.text", Place::Inviter, req.user_info.name.clone()),
-        ];
-        for (index, user) in req.invite_users.iter().enumerate() {
-            if let Some(words) = user.remark.as_ref().filter(|words| !group::ticket::is_one(words)) {
-                texts.push(("friend.remark", Place::Words(index), words.clone()));
-            }
-        }
-        InviteTexts(texts)
-    }
-
-    pub(crate) fn ask(&self, question: &mut Question) {
-        question.items.extend(self.0.iter().map(|(kind, _, text)| gate::text(*kind, text)));
-        question.fields.push(("text".to_owned(), self.0[0].2.clone()));
-    }
-
-    pub(crate) fn put(&self, req: &mut ReqInfo, index: usize, text: String) {
-        match self.0.get(index).map(|(_, place, _)| *place) {
-            Some(Place::Group) => req.group_info.group_name = text,
-            Some(Place::Inviter) => req.user_info.name = text,
-            Some(Place::Words(user)) => {
-                if let Some(user) = req.invite_users.get_mut(user) {
-                    user.remark = Some(text);
-                }
-            }
-            None => {}
-        }
-    }
 }
 
 impl Server {
@@ -172,35 +141,16 @@ impl Server {
         Ok(searched.await.map_err(Problem::fault)??)
     }
 
-    /// The name that a mirror takes over: the new one as the policy leaves it, else the one that it has. With the question
-    /// that is then still to be asked.
-    pub(crate) async fn admitted_name(
-        &self,
-        question: Question,
-        group: &GroupId,
-        name: &str,
-    ) -> Result<(String, Question), Problem> {
-        let known = self.store.read(|view| group::find(view, group))?.map(|group| group.name);
-        if known.as_deref() == Some(name) {
-            return Ok((known.unwrap_or_default(), question));
+    /// The name of a group as its main server gives it, as the policy lets it in: one that may not be shown is what it was
+    /// here, else the ID.
+    pub(crate) async fn admit_name(&self, call: Call, info: &mut GroupInfo) -> Result<(), Problem> {
+        let known = self.store.read(|view| group::find(view, &info.group_id))?.map(|group| group.name);
+        if known.as_ref() == Some(&info.group_name) {
+            return Ok(());
         }
-        let Question { call, fields, .. } = question;
-        let asked =
-            Question { call: call.clone(), items: vec![gate::text("group.text", name)], fields: fields.clone() };
-        let rest = Question { call, items: Vec::new(), fields };
-        let instead = known.unwrap_or_else(|| group.as_str().to_owned());
-        Ok(match self.gate.rule(asked, name.to_owned(), |name, _, text| *name = text).await? {
-            Ruling::Cleared(cleared) => (cleared.into_parts().0, rest),
-            Ruling::Held(cleared, reason) => {
-                let _left_out = self.no_quarantine(cleared, reason).await;
-                (instead, rest)
-            }
-            Ruling::Refused(refusal, trail) if refusal.code == Code::DENIED_BY_CONTENT => {
-                self.note(&trail).await;
-                (instead, rest)
-            }
-            Ruling::Refused(refusal, trail) => return Err(self.refused(refusal, &trail).await),
-        })
+        let instead = known.unwrap_or_else(|| info.group_id.to_string());
+        let spot = of_group(info).map(|spot| spot.or(instead));
+        self.admit(call, spot.into_iter().collect()).await
     }
 
     /// A message that a group's main server has put in order; `Ok` is code 0.
@@ -211,24 +161,13 @@ impl Server {
         info: MessageInfo,
         stamp: Option<Stamp>,
     ) -> Result<(), Problem> {
-        // Who has mirrors compared more often believes for no longer.
-        let believed = BELIEVED.min(Duration::from_secs(self.config.delivery.compare_s));
-        if stamp.is_none()
-            && !self.groups.agreed_lately(group, believed)
-            && let Err(problem) = self.heal(group, peer, None).await
-        {
-            // It may know no history, or not be reached the other way: it is all that there is.
-            tracing::debug!(%group, %problem, "a main server could not be compared with");
+        if stamp.is_none() && !self.store.read(|view| mirror::knows(view, group, &info.message_id))? {
+            self.catch_up(peer, group, &info.message_id).await;
         }
         let follows = stamp.clone().map_or(Follows::Unsaid, Follows::Stamp);
         for _ in 0..TRIES {
             match self.take_in_order(peer, group, info.clone(), &follows).await? {
-                Taken::Kept(_) | Taken::Duplicate => {
-                    if stamp.is_none() {
-                        self.groups.agree(group);
-                    }
-                    return Ok(());
-                }
+                Taken::Kept(_) | Taken::Duplicate => return Ok(()),
                 Taken::Behind => self.heal(group, peer, stamp.as_ref()).await.map_err(|problem| {
                     tracing::info!(%group, %problem, "what is missing could not be fetched");
                     Problem::refused(Code::OVERLOADED, "what precedes this message could not be fetched yet; retry")
@@ -240,6 +179,28 @@ impl Server {
         }
         let words = "no user of this server is a member, as far as the main server says";
         Err(Refusal::field(Code::NOT_FOUND, "messageInfo.recvID", words).into())
+    }
+
+    /// A main server that knows only the standard does not say what a message follows, but its history does: what stands
+    /// there before the message is taken first. Of many that come one after the other the first brings the others along.
+    async fn catch_up(self: &Arc<Self>, peer: &ServerId, group: &GroupId, next: &MessageId) {
+        // Who has mirrors compared more often believes for no longer.
+        let believed = BELIEVED.min(Duration::from_secs(self.config.delivery.compare_s));
+        if self.groups.mute_lately(group, believed) {
+            return;
+        }
+        let caught_up = if self.groups.agreed_lately(group, believed) {
+            let lock = self.groups.lock(group);
+            let _one_at_a_time = lock.lock().await;
+            self.heal_messages(group, peer, false, Some(next)).await
+        } else {
+            self.heal(group, peer, None).await
+        };
+        if let Err(problem) = caught_up {
+            // It may know no history, or not be reached the other way: the message is all that there is.
+            tracing::debug!(%group, %problem, "a main server could not be compared with");
+            self.groups.mute(group);
+        }
     }
 
     /// Judges a message of main's and keeps it in its place.
@@ -377,7 +338,7 @@ impl Server {
             }
             outcome => outcome?,
         };
-        self.heal_messages(group, home, stamped).await?;
+        self.heal_messages(group, home, stamped, None).await?;
         self.groups.agree(group);
         Ok(())
     }
@@ -402,21 +363,29 @@ impl Server {
             return Ok(stamp.is_some());
         }
         if let Some(details) = &mut info.group_info {
-            let call = gate::call(Direction::Inbound, GROUP_INFO.name, Some(self.peer_facts(home)), "", group.as_str());
-            let (name, question) = self.admitted_name(call.into(), group, &details.group_name).await?;
-            details.group_name = name;
-            let cleared = self.clear(question, (), |(), _, _| ()).await?;
+            let call = self.told(home, &GROUP_INFO, group.as_str());
+            self.admit_name(call.clone(), details).await?;
+            let cleared = self.clear(call.into(), (), |(), _, _| ()).await?;
             self.looked(cleared).await;
         }
-        let (members, _): (MembersAnswer, Option<Stamp>) =
+        let (mut members, _): (MembersAnswer, Option<Stamp>) =
             self.ask_main(group, home, &GROUP_MEMBERS, of_group.to_query()).await?;
+        let call = self.told(home, &GROUP_MEMBERS, group.as_str());
+        self.admit_members(call, group, members.members.iter_mut().map(|member| &mut member.user_info)).await?;
         let (stamped, peer, id) = (stamp.is_some(), home.clone(), group.clone());
         self.apply(move |tx, scene| mirror::snapshot(tx, scene, &peer, &id, &info, &members.members, stamp.as_ref()))
             .await?;
         Ok(stamped)
     }
 
-    async fn heal_messages(self: &Arc<Self>, group: &GroupId, home: &ServerId, stamped: bool) -> Result<(), Problem> {
+    /// `next`: a message that comes by itself; none after it is needed.
+    async fn heal_messages(
+        self: &Arc<Self>,
+        group: &GroupId,
+        home: &ServerId,
+        stamped: bool,
+        next: Option<&MessageId>,
+    ) -> Result<(), Problem> {
         for _ in 0..PAGES {
             let Some(stand) = self.store.read(|view| mirror::standing(view, group))?.filter(|stand| stand.lives) else {
                 return Ok(());
@@ -440,7 +409,12 @@ impl Server {
                 }
                 page => page?,
             };
-            if !self.take_page(group, home, position, page).await? {
+            let from = position.clone();
+            if !self.take_page(group, home, position, page, next).await? {
+                return Ok(());
+            }
+            // A main server that takes no notice of the cursor would go on for ever.
+            if self.store.read(|view| mirror::standing(view, group))?.is_none_or(|stand| stand.position == Some(from)) {
                 return Ok(());
             }
         }
@@ -455,10 +429,14 @@ impl Server {
         home: &ServerId,
         position: Base,
         page: HistoryAnswer,
+        next: Option<&MessageId>,
     ) -> Result<bool, Problem> {
         let (mut after, mut some) = (position, false);
         for info in page.messages {
             let id = info.message_id.clone();
+            if next == Some(&id) {
+                return Ok(false);
+            }
             if info.group().as_ref() != Some(group) {
                 continue;
             }
@@ -494,7 +472,7 @@ impl Server {
 
     async fn newest(self: &Arc<Self>, group: &GroupId, home: &ServerId) -> Result<Base, Problem> {
         let page = self.page(group, home, None, -1).await?;
-        let newest = isthmus_wire::MessageId::parse(&page.max_message_id).ok().filter(|id| id.as_str() != view::NONE);
+        let newest = MessageId::parse(&page.max_message_id).ok().filter(|id| id.as_str() != view::NONE);
         Ok(newest.map_or(Base::Start, Base::After))
     }
 

@@ -29,6 +29,7 @@ mod session;
 mod sns;
 mod socket;
 mod start;
+mod texts;
 mod trail;
 mod turn;
 mod watch;

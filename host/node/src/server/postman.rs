@@ -3,12 +3,13 @@
 //! A letter that another policy generation judged than the active one is judged again before it
 //! leaves: after a swap nothing goes out that the old policy let through.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
-use isthmus_domain::errand::Errand;
+use isthmus_domain::errand::{Errand, Said};
 use isthmus_domain::group::stamp;
 use isthmus_domain::inbox::{self, Delivery};
 use isthmus_domain::outbox::{self, Load, Settlement, Waiting};
@@ -29,7 +30,7 @@ use super::gate::{self, Question, Ruling};
 use super::outbox::{Fate, Head, Outcome, Parcel, REFILL, Settlements};
 use super::push::Pushed;
 use super::road::{Backoff, Leave};
-use super::send::{message_question, rewrite};
+use super::send::{SEND, message_question, rewrite};
 use super::session::Caller;
 use crate::clock;
 use crate::reply::chain;
@@ -73,12 +74,17 @@ pub(crate) fn errand_question(errand: &Errand, body: &Value, peer: Option<Peer>)
     let actor = errand.actor.as_ref().map_or("", |actor| actor.as_str());
     let call = gate::call(Direction::Outbound, errand.call.clone(), peer, actor, &errand.target);
     let at = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    let items = errand.said.iter().map(|said| gate::text(said.kind.clone(), at(&said.pointer))).collect();
+    let items = decisive(errand).map(|said| gate::text(said.kind.clone(), at(&said.pointer))).collect();
     Question { call, items, fields: Vec::new() }
 }
 
+/// The texts without which an errand is not done.
+fn decisive(errand: &Errand) -> impl Iterator<Item = &Said> {
+    errand.said.iter().filter(|said| said.instead.is_none())
+}
+
 fn rewrite_errand(errand: &Errand, body: &mut Value, index: usize, text: String) {
-    let place = errand.said.get(index).and_then(|said| body.pointer_mut(&said.pointer));
+    let place = decisive(errand).nth(index).and_then(|said| body.pointer_mut(&said.pointer));
     if let Some(place) = place {
         *place = text.into();
     }
@@ -177,8 +183,9 @@ impl Server {
                 }
                 Head::Letter(parcel) => {
                     let attempt = self.attempt(&parcel).await;
-                    for outcome in attempt.over {
+                    for mut outcome in attempt.over {
                         failures = 0;
+                        self.admit_outcome(&parcel, &mut outcome).await;
                         self.outbox.close(&lane, outcome).await;
                     }
                     if let Then::Later(at_least) = attempt.then {
@@ -188,6 +195,21 @@ impl Server {
                     }
                 }
             }
+        }
+    }
+
+    /// The words of a peer that refused a letter are shown to its sender.
+    async fn admit_outcome(&self, parcel: &Parcel, outcome: &mut Outcome) {
+        // With a record it was our own policy.
+        if let (Fate::Settled(Settlement::Refused { message, .. }), None) = (&mut outcome.fate, &outcome.audit)
+            && let Ok(peer) = ServerId::parse(&parcel.waiting.id.lane.peer)
+        {
+            let operation = match &parcel.waiting.load {
+                Load::Message { .. } => SEND.into(),
+                Load::Errand(errand) => Cow::Owned(errand.call.clone()),
+            };
+            let words = self.admit_words(&peer, operation, std::mem::take(message)).await;
+            *message = words.unwrap_or_default();
         }
     }
 
@@ -275,7 +297,10 @@ impl Server {
 
     /// The body to send: as it was judged, or as the active policy leaves it now.
     async fn still_cleared(&self, parcel: &Parcel, peer: &ServerId, sheet: &Sheet) -> Result<Bytes, Attempt> {
-        if parcel.generation == self.gate.epoch() {
+        let judged = parcel.generation == self.gate.epoch();
+        let replaceable =
+            matches!(sheet, Sheet::Errand(errand) if errand.said.iter().any(|said| said.instead.is_some()));
+        if judged && !replaceable {
             return Ok(sheet.body());
         }
         let peer = self.peer_facts(peer);
@@ -298,8 +323,14 @@ impl Server {
                 self.gate.rule(question, info, rewritten).await.map(|ruling| ruling.map(|info| chat_body(&info)))
             }
             Sheet::Errand(errand) => {
-                let body = serde_json::from_str(&errand.body).unwrap_or_default();
+                let mut body = serde_json::from_str(&errand.body).unwrap_or_default();
                 let question = errand_question(errand, &body, Some(peer));
+                if self.admit_errand(errand, &mut body, question.call.clone()).await.is_err() {
+                    return Err(Then::Later(None).into());
+                }
+                if judged {
+                    return Ok(body.to_string().into());
+                }
                 let rewritten = |body: &mut Value, index, text| rewrite_errand(errand, body, index, text);
                 self.gate.rule(question, body, rewritten).await.map(|ruling| ruling.map(|body| body.to_string().into()))
             }

@@ -64,12 +64,15 @@ pub(super) async fn serve(
     request: Request<Incoming>,
 ) -> Result<Reply, Problem> {
     let bodiless = request.method() == Method::HEAD;
-    carry_out(server, act, params, request).await.map_err(|problem| match problem {
+    carry_out(server, act, params, request).await.map_err(|problem| {
         // Without a body the HTTP status alone can say that there is nothing.
-        Problem::Refused(refusal) if bodiless && refusal.code.http_status() == 200 => {
-            Problem::Transport(Transport::NoRoute, refusal.message)
+        if let Problem::Refused(refusal) = &problem
+            && bodiless
+            && refusal.code.http_status() == 200
+        {
+            return Problem::Transport(Transport::NoRoute, refusal.message.clone());
         }
-        other => other,
+        problem
     })
 }
 

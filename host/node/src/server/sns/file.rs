@@ -44,8 +44,9 @@ pub(super) async fn download(ask: Asked) -> Result<Reply, Problem> {
 
 /// `POST /isthmus/v1/file/report`: the peer could not have a file of ours, or does not show it.
 pub(super) async fn report(ask: Asked) -> Result<Reply, Problem> {
-    let report: FileReport = ask.read().await?;
+    let mut report: FileReport = ask.read().await?;
     let server = Arc::clone(&ask.server);
+    report.msg = server.admit_words(&ask.peer, ask.spec.name, report.msg).await?;
     let mut question = ask.question(report.user_id.as_str(), "");
     question.fields.push(("messageID".to_owned(), report.message_id.to_string()));
     question.fields.push(("code".to_owned(), report.code.to_string()));

@@ -9,7 +9,7 @@ use isthmus_domain::speaker;
 use isthmus_domain::{Done, Error, Scene};
 use isthmus_store::Tx;
 use isthmus_wire::call::group::{
-    History, InfoAnswer, Invite, Leave, MembersAnswer, Notice, OfGroup, Remove, Reply as Response, Update,
+    History, InfoAnswer, Invite, Leave, Member, MembersAnswer, Notice, OfGroup, Remove, Reply as Response, Update,
 };
 use isthmus_wire::call::user::Search;
 use isthmus_wire::code::{Code, Refusal};
@@ -19,7 +19,7 @@ use super::{Asked, answer, success};
 use crate::reply::{Problem, Reply};
 use crate::server::Server;
 use crate::server::gate::{self, Question};
-use crate::server::groups::InviteTexts;
+use crate::server::texts::InviteTexts;
 use crate::server::turn::Turn;
 
 fn after(server: &Arc<Server>, done: &Done, generation: u64) {
@@ -44,7 +44,8 @@ pub(super) async fn search(ask: Asked) -> Result<Reply, Problem> {
     let mut question = ask.question("", "");
     question.fields.push(("query".to_owned(), search.query.clone()));
     let cleared = ask.server.clear(question, (), |(), _, _| ()).await?;
-    let found = ask.server.find_groups_here(&search).await?;
+    let mut found = ask.server.find_groups_here(&search).await?;
+    ask.server.admit_groups(ask.server.telling(&ask.peer, ask.spec, ""), &mut found.groups).await?;
     ask.server.looked(cleared).await;
     Ok(answer(found))
 }
@@ -178,7 +179,8 @@ pub(super) async fn history(ask: Asked) -> Result<Reply, Problem> {
         Ok((page.answer()?, stamp::of_answer(&view, &group, &ask.peer)?))
     });
     drop(view);
-    let (page, stamp) = ask.shown(cleared, looked).await?;
+    let (mut page, stamp) = ask.shown(cleared, looked).await?;
+    page.messages = ask.server.page_for(&ask.peer, page.messages).await?;
     Ok(stamped(answer(page), stamp.as_ref()))
 }
 
@@ -197,7 +199,9 @@ pub(super) async fn info(ask: Asked) -> Result<Reply, Problem> {
         Err(error) => Err(error),
     };
     drop(view);
-    let (info, stamp) = ask.shown(cleared, looked).await?;
+    let (mut info, stamp) = ask.shown(cleared, looked).await?;
+    let telling = ask.server.telling(&ask.peer, ask.spec, it.group_id.as_str());
+    ask.server.admit_groups(telling, &mut info.group_info).await?;
     Ok(stamped(answer(info), stamp.as_ref()))
 }
 
@@ -215,18 +219,21 @@ pub(super) async fn members(ask: Asked) -> Result<Reply, Problem> {
     };
     drop(view);
     let (members, stamp) = ask.shown(cleared, looked).await?;
-    let members = members.into_iter().map(member::Member::shown).collect();
+    let mut members: Vec<Member> = members.into_iter().map(member::Member::shown).collect();
+    let telling = ask.server.telling(&ask.peer, ask.spec, it.group_id.as_str());
+    ask.server.admit_users(telling, members.iter_mut().map(|member| &mut member.user_info)).await?;
     Ok(stamped(answer(MembersAnswer { members }), stamp.as_ref()))
 }
 
-/// `POST /sns/notify/grpnotify` (§7.7.13): from the group's main server. A new name that the content policy refuses is not
-/// taken over; what else the notice says is.
+/// `POST /sns/notify/grpnotify` (§7.7.13): from the group's main server. A new name, of the group or
+/// of a member, that the content policy refuses is not taken over; what else the notice says is.
 pub(super) async fn notify(ask: Asked) -> Result<Reply, Problem> {
     let mut it: Notice = ask.read().await?;
     let (server, group) = (&ask.server, it.group_info.group_id.clone());
-    let question = ask.question(it.oper_user.user_id.as_str(), group.as_str());
-    let (name, mut question) = server.admitted_name(question, &group, &it.group_info.group_name).await?;
-    it.group_info.group_name = name;
+    let mut question = ask.question(it.oper_user.user_id.as_str(), group.as_str());
+    server.admit_name(question.call.clone(), &mut it.group_info).await?;
+    let users = it.users.iter_mut().chain([&mut it.oper_user]);
+    server.admit_members(question.call.clone(), &group, users).await?;
     question.fields.push(("operType".to_owned(), it.oper_type.number().to_string()));
     let cleared = server.clear(question, it, |_, _, _| ()).await?;
     let (peer, stamp) = (ask.peer.clone(), stamp_of(&ask));

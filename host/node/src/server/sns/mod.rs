@@ -77,7 +77,7 @@ impl Route {
 }
 
 fn find(server: &Server, method: &http::Method, path: &str) -> Result<Route, Unroutable> {
-    if path == isthmus_wire::letters::PATH && server.offer().is_some() {
+    if isthmus_wire::path::normalise(path) == isthmus_wire::letters::PATH && server.offer().is_some() {
         return if method == http::Method::POST {
             Ok(Route::Letters)
         } else {

@@ -7,7 +7,7 @@ use isthmus_domain::directory::Query;
 use isthmus_domain::friend::{self, Come};
 use isthmus_domain::profile::{self, Eyes};
 use isthmus_domain::{Done, TimeId, account};
-use isthmus_policy::Direction;
+use isthmus_policy::{Call, Direction};
 use isthmus_wire::call::USER_SEARCH;
 use isthmus_wire::call::user::{Add, Delete, Details, DetailsAnswer, Found, IsFriend, IsFriendAnswer, Respond, Search};
 use isthmus_wire::code::{Code, Refusal};
@@ -26,7 +26,8 @@ pub(super) async fn search(ask: Asked) -> Result<Reply, Problem> {
     let search: Search = ask.read().await?;
     let mut question = ask.question("", "");
     question.fields.push(("query".to_owned(), search.query.clone()));
-    found(&ask.server, question, &search).await
+    let telling = ask.server.telling(&ask.peer, ask.spec, "");
+    found(&ask.server, question, telling, &search).await
 }
 
 /// The same at the platform's request, which speaks for no server's users.
@@ -36,13 +37,15 @@ pub(super) async fn search_for_platform<B>(server: &Arc<Server>, request: &Reque
     let mut question = Question::from(call);
     question.call.attributes.push(("by".to_owned(), "platform".to_owned()));
     question.fields = vec![("by".to_owned(), "platform".to_owned()), ("query".to_owned(), search.query.clone())];
-    found(server, question, &search).await
+    let telling = Call { direction: Direction::Outbound, ..question.call.clone() };
+    found(server, question, telling, &search).await
 }
 
-async fn found(server: &Arc<Server>, question: Question, search: &Search) -> Result<Reply, Problem> {
+async fn found(server: &Arc<Server>, question: Question, telling: Call, search: &Search) -> Result<Reply, Problem> {
     Query::parse(&search.query)?;
     let cleared = server.clear(question, (), |(), _, _| ()).await?;
-    let found: Found = server.find_here(search, None).await?;
+    let mut found: Found = server.find_here(search, None).await?;
+    server.admit_users(telling, &mut found.user_infos).await?;
     server.looked(cleared).await;
     Ok(answer(found))
 }
@@ -108,7 +111,10 @@ pub(super) async fn details(ask: Asked) -> Result<Reply, Problem> {
     let question = ask.question("", details.user_id.as_str());
     let cleared = ask.server.clear(question, (), |(), _, _| ()).await?;
     let server = &ask.server;
-    let user_info = server.store.read(|view| profile::details(view, &server.id, &details.user_id, Eyes::Stranger))?;
+    let mut user_info =
+        server.store.read(|view| profile::details(view, &server.id, &details.user_id, Eyes::Stranger))?;
+    let telling = server.telling(&ask.peer, ask.spec, details.user_id.as_str());
+    server.admit_users(telling, &mut user_info).await?;
     server.looked(cleared).await;
     Ok(answer(DetailsAnswer { user_info }))
 }
