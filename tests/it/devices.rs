@@ -162,3 +162,48 @@ async fn a_log_out_ends_its_devices_sockets_and_tokens_and_no_others() {
     .await;
     world.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_inbox_is_read_backwards_page_by_page_as_it_is_forwards() {
+    let world = World::one().await;
+    let north = world.north();
+    let (alice, bob) = (north.user("alice").await, north.user("bob").await);
+    for number in 0..5 {
+        alice.send(&bob.id, &format!("number {number}")).await;
+    }
+    let forwards = bob.api.get("/client/v1/inbox?after=0").await.unwrap()["events"].as_array().unwrap().clone();
+    let mut backwards = Vec::new();
+    let mut before = u64::MAX >> 11;
+    loop {
+        let page = bob.api.get(&format!("/client/v1/inbox?before={before}&limit=2")).await.unwrap();
+        let mut events = page["events"].as_array().unwrap().clone();
+        let Some(first) = events.first() else { break };
+        before = first["cursor"].as_u64().unwrap();
+        events.append(&mut backwards);
+        backwards = events;
+    }
+    assert_eq!((forwards.len(), &backwards), (5, &forwards));
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_been_read_on_one_device_is_known_on_the_others_and_to_nobody_else() {
+    let world = World::one().await;
+    let north = world.north();
+    let (alice, bob) = (north.user("alice").await, north.user("bob").await);
+    alice.send(&bob.id, "hello").await;
+    let head = bob.api.get("/client/v1/inbox").await.unwrap()["head"].as_u64().unwrap();
+    let put = async |cursor: u64| {
+        let mark = json!({"scene": "user", "id": alice.id, "cursor": cursor});
+        bob.api.call(http::Method::PUT, "/client/v1/marks", Some(&mark)).await
+    };
+    put(head).await.unwrap();
+    // Going back changes nothing, and nobody has read what is not there yet.
+    put(0).await.unwrap();
+    let (_, refused) = put(head + 1).await.unwrap();
+    assert_eq!(refused["code"], 1003, "{refused}");
+    let elsewhere = north.log_in("bob").await.api.get("/client/v1/marks").await.unwrap();
+    assert_eq!(elsewhere["marks"], json!([{"scene": "user", "id": alice.id, "cursor": head}]));
+    assert_eq!(alice.api.get("/client/v1/marks").await.unwrap()["marks"], json!([]));
+    world.finish().await;
+}

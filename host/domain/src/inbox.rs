@@ -205,6 +205,22 @@ pub fn read(
     rows.iter().map(|(place, value)| decode(reader, place, value)).collect()
 }
 
+/// At most `limit` events before the cursor `before`, the last ones, in order.
+///
+/// # Errors
+/// If storage fails.
+pub fn read_before(
+    reader: &(impl Reader + ?Sized),
+    user: &UserId,
+    before: u64,
+    limit: usize,
+) -> Result<Vec<Entry>, StoreError> {
+    let user = user_key(reader, user);
+    let (from, to) = (key(&user, 0), key(&user, before));
+    let rows = reader.scan(INBOX, Bound::Included(&from), Bound::Excluded(&to), limit, true)?;
+    rows.iter().rev().map(|(place, value)| decode(reader, place, value)).collect()
+}
+
 /// The state that stands in one's own `Sent` event at this cursor.
 pub(crate) fn state_at(reader: &(impl Reader + ?Sized), user: &UserId, cursor: u64) -> Result<State, StoreError> {
     let place = key(&user_key(reader, user), cursor);

@@ -14,6 +14,7 @@ pub mod friend;
 pub mod group;
 pub mod held;
 pub mod inbox;
+pub mod mark;
 pub mod media;
 pub mod message;
 pub mod news;

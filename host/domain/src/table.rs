@@ -19,6 +19,8 @@ pub const HELD: Table = Table::new(0x06, "held", true);
 pub const HELD_ORDER: Table = Table::new(0x09, "held in order", false);
 /// [`TimeId`](crate::TimeId) → news for users' devices.
 pub const NEWS: Table = Table::new(0x07, "news", true);
+/// User key, hash of a conversation → up to where the user has read it.
+pub const MARKS: Table = Table::new(0x08, "marks", true);
 /// User key → flags and profile of a local user.
 pub const USERS: Table = Table::new(0x10, "users", true);
 /// User key, device → one log-in.

@@ -54,6 +54,13 @@ fn tips(isthmus: &str, record: &Path, north: &ServerRecord, south: &ServerRecord
     let message = json!({"clientID": "try-1", "recvID": carol.user_id, "text": "the plan is secret"});
     vec![
         (
+            "in a browser, each in a window of its own (the certificates are the demo's: the browser asks once)",
+            vec![
+                format!("{}   as {}, password {}", north.client, alice.user_id, alice.password),
+                format!("{}   as {}, password {}", south.client, carol.user_id, carol.password),
+            ],
+        ),
+        (
             "alice writes to carol; north masks a keyword (“forbidden” would be refused; south has “smuggled”, “suspicious”)",
             vec![
                 login(north, alice, "ALICE"),

@@ -33,6 +33,7 @@ mod texts;
 mod trail;
 mod turn;
 mod watch;
+mod web;
 
 use std::sync::Arc;
 
@@ -124,6 +125,12 @@ impl Server {
     /// Inbox events after a cursor, as they go over the socket.
     fn inbox_page(&self, user: &UserId, after: u64, limit: usize) -> Result<Vec<Pushed>, StoreError> {
         let entries = self.store.read(|view| isthmus_domain::inbox::read(view, user, after, limit))?;
+        Ok(entries.iter().map(Pushed::of).collect())
+    }
+
+    /// The same, backwards: the last events before a cursor, in their order.
+    fn inbox_page_before(&self, user: &UserId, before: u64, limit: usize) -> Result<Vec<Pushed>, StoreError> {
+        let entries = self.store.read(|view| isthmus_domain::inbox::read_before(view, user, before, limit))?;
         Ok(entries.iter().map(Pushed::of).collect())
     }
 

@@ -10,8 +10,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
+use isthmus_domain::mark::{self, Mark};
 use isthmus_net::http::{Body, BodyError, read_body};
-use isthmus_wire::code::{Code, Transport};
+use isthmus_wire::code::{Code, Refusal, Transport};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -27,6 +28,10 @@ use crate::server::session::{Caller, SUBPROTOCOL};
 
 /// What a client may take to send its body.
 const BODY_WITHIN: Duration = Duration::from_secs(20);
+/// The page that stands at `/`: the web client.
+const START: &str = "client/index.html";
+/// Bytes of an ID (R11).
+const ID_MAX: usize = 256;
 /// Inbox events in one answer.
 const PAGE_MAX: usize = 500;
 
@@ -43,6 +48,8 @@ pub(crate) enum Endpoint {
     Recall,
     Inbox,
     Acknowledge,
+    Marks,
+    Mark,
     Socket,
     People(people::Endpoint),
     Media(media::Act),
@@ -67,6 +74,8 @@ pub(crate) fn table() -> Result<Table<Endpoint>, matchit::InsertError> {
         (Method::POST, "/client/v1/messages/{id}/recall", Endpoint::Recall),
         (Method::GET, "/client/v1/inbox", Endpoint::Inbox),
         (Method::POST, "/client/v1/inbox/ack", Endpoint::Acknowledge),
+        (Method::GET, "/client/v1/marks", Endpoint::Marks),
+        (Method::PUT, "/client/v1/marks", Endpoint::Mark),
         (Method::GET, "/client/v1/socket", Endpoint::Socket),
         (Method::GET, "/client/v1/openapi.json", Endpoint::Description),
     ];
@@ -101,7 +110,10 @@ pub(crate) async fn serve(server: Arc<Server>, table: Arc<Table<Endpoint>>, requ
     let (endpoint, params) = match found {
         Found::Endpoint(endpoint, params) => (endpoint, params),
         Found::WrongMethod(allowed) => return crate::request::wrong_method(&allowed, &id),
-        Found::Nothing => return crate::request::no_route(&id),
+        Found::Nothing => {
+            let page = crate::server::web::serve(START, request.method(), request.uri().path(), request.headers());
+            return page.map_or_else(|| crate::request::no_route(&id), |page| crate::request::tag(page, &id));
+        }
     };
     let began = std::time::Instant::now();
     let reply = if endpoint == Endpoint::Socket {
@@ -171,6 +183,18 @@ async fn dispatch(
             server.acknowledge(&caller, ask.cursor);
             Ok(json!({}))
         }
+        Endpoint::Marks => {
+            let marks = server.store.read(|view| mark::all(view, &caller.user))?;
+            Ok(json!({"marks": marks}))
+        }
+        Endpoint::Mark => {
+            let (ask, user): (Mark, _) = (parse(&body_of(body, max).await?)?, caller.user.clone());
+            if !(1..=ID_MAX).contains(&ask.id.len()) {
+                return Err(Refusal::field(Code::INVALID_FIELD, "id", "must be of 1 to 256 bytes").into());
+            }
+            server.store.write(move |tx| mark::put(tx, &user, &ask)).await?;
+            Ok(json!({}))
+        }
         Endpoint::People(endpoint) => {
             let body = body_of(body, max).await?;
             let param = params.first().map(String::as_str).unwrap_or_default();
@@ -194,13 +218,19 @@ fn value(body: impl Serialize) -> Result<Value, Problem> {
 fn me(server: &Server, caller: &Caller) -> Result<Value, Problem> {
     let user = server.store.read(|view| isthmus_domain::account::find_user(view, &caller.user))?;
     let user = user.ok_or_else(|| Problem::refused(Code::NOT_FOUND, "the user is gone"))?;
-    Ok(json!({"userID": user.id, "name": user.name, "deviceID": caller.device, "server": server.id}))
+    Ok(json!({
+        "userID": user.id, "name": user.name, "deviceID": caller.device, "server": server.id,
+        "recallS": server.config.delivery.recall_s, "maxFileBytes": server.max_file(),
+    }))
 }
 
 fn inbox(server: &Server, caller: &Caller, query: &str) -> Result<Value, Problem> {
     let after = number(query, "after")?.unwrap_or(0);
     let limit = number(query, "limit")?.map_or(100, |n| usize::try_from(n).unwrap_or(PAGE_MAX)).clamp(1, PAGE_MAX);
-    let events = server.inbox_page(&caller.user, after, limit)?;
+    let events = match number(query, "before")? {
+        Some(before) => server.inbox_page_before(&caller.user, before, limit)?,
+        None => server.inbox_page(&caller.user, after, limit)?,
+    };
     let head = server.store.read(|view| isthmus_domain::inbox::head(view, &caller.user))?;
     let next = events.last().map_or(after, |event| event.cursor);
     let events = events.iter().map(with_cursor).collect();
@@ -305,6 +335,8 @@ fn label(endpoint: Endpoint) -> &'static str {
         Endpoint::Recall => "messages.recall",
         Endpoint::Inbox => "inbox",
         Endpoint::Acknowledge => "inbox.ack",
+        Endpoint::Marks => "marks",
+        Endpoint::Mark => "marks.put",
         Endpoint::Socket => "socket",
         Endpoint::People(endpoint) => endpoint.label(),
         Endpoint::Media(act) => act.label(),
