@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
+use crate::browser;
 use crate::openapi;
 use crate::plugins;
 use crate::shell::{Outcome, at, cargo, each_line, output, root, run};
@@ -30,6 +31,7 @@ pub(crate) fn test() -> Outcome {
     let code = ["--workspace", "--lib", "--bins", "--tests"];
     gate.tests("tests", cargo().args(TEST).args(code).arg("--no-fail-fast"))?;
     gate.step("made-up requests against the descriptions of the interfaces", openapi::check)?;
+    gate.told("the web client in a browser", |look| browser::check(look))?;
     gate.close();
     Ok(())
 }
@@ -55,10 +57,15 @@ impl Gate {
     }
 
     fn tests(&mut self, title: &'static str, command: &mut Command) -> Outcome {
+        self.told(title, |look| each_line(command, look))
+    }
+
+    /// Work that hands on every line its tests print, so that they are counted.
+    fn told(&mut self, title: &'static str, work: impl FnOnce(&mut dyn FnMut(&str)) -> Outcome) -> Outcome {
         let mut tally = std::mem::take(&mut self.tally);
         let mut said = Said::default();
         let outcome = self.step(title, || {
-            each_line(command, |line| {
+            work(&mut |line| {
                 tally.add(line);
                 said.add(line);
             })
@@ -92,11 +99,12 @@ struct Said {
 }
 
 impl Said {
-    /// A failure goes from `---- its name stdout ----` to the list of names that closes them all.
+    /// A failure goes from `---- its name stdout ----` to the list of names that closes them all; of node's tests, from `not ok` to
+    /// the next `ok`.
     fn add(&mut self, line: &str) {
-        if line.starts_with("---- ") {
+        if line.starts_with("---- ") || line.starts_with("not ok ") {
             self.room = LINES_OF_A_FAILURE;
-        } else if line == "failures:" || line.starts_with("test result: ") {
+        } else if line == "failures:" || line.starts_with("test result: ") || line.starts_with("ok ") {
             self.room = 0;
         }
         if self.room > 0 {
@@ -112,7 +120,7 @@ impl std::fmt::Display for Said {
     }
 }
 
-/// Tests counted from the closing lines of `cargo test`.
+/// Tests counted from the closing lines of `cargo test` and of `node --test`.
 #[derive(Debug, Default, PartialEq)]
 struct Tally {
     passed: u64,
@@ -124,7 +132,7 @@ impl Tally {
     /// `test result: ok. 7 passed; 0 failed; 1 ignored; …` counts, any other line does not.
     fn add(&mut self, line: &str) {
         let Some(result) = line.strip_prefix("test result: ") else {
-            return;
+            return self.add_of_node(line);
         };
         let words: Vec<&str> = result.split([' ', ';']).filter(|word| !word.is_empty()).collect();
         for pair in words.windows(2) {
@@ -135,6 +143,22 @@ impl Tally {
                 "ignored" => self.skipped += count,
                 _ => {}
             }
+        }
+    }
+}
+
+impl Tally {
+    /// `# pass 7` counts, any other line does not.
+    fn add_of_node(&mut self, line: &str) {
+        let Some((what, count)) = line.strip_prefix("# ").and_then(|line| line.split_once(' ')) else {
+            return;
+        };
+        let count = count.parse().unwrap_or(0);
+        match what {
+            "pass" => self.passed += count,
+            "fail" => self.failed += count,
+            "skipped" => self.skipped += count,
+            _ => {}
         }
     }
 }
@@ -275,10 +299,13 @@ mod tests {
             "test result: ok. 7 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s",
             "test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 3 filtered out; finished in 1s",
             "    test result: ok. 9 passed; 9 failed; 9 ignored",
+            "# pass 4",
+            "# fail 1",
+            "# Subtest: a name",
         ] {
             tally.add(line);
         }
-        assert_eq!(tally, Tally { passed: 8, failed: 2, skipped: 1 });
-        assert_eq!(tally.to_string(), "8 passed, 2 failed, 1 skipped");
+        assert_eq!(tally, Tally { passed: 12, failed: 3, skipped: 1 });
+        assert_eq!(tally.to_string(), "12 passed, 3 failed, 1 skipped");
     }
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool speaks on its standard streams")]
 
+mod browser;
 mod demo;
 mod gate;
 mod openapi;
@@ -22,6 +23,7 @@ Usage: cargo xtask COMMAND
   demo [ARGS…]     build everything and run `isthmus demo ARGS…` (try `cargo xtask demo --help`);
                    with --release as the first argument, optimised
   test             the gate: formats, lints, documentation, licences, fuzzing, benches, all tests
+  browser          only the gate's step that tests the web client in a real browser
   openapi          only the gate's step that lets schemathesis loose on running servers
   bench [ARGS…]    the benches, measured; ARGS go to criterion
   help             this text
@@ -49,12 +51,13 @@ fn carry_out(command: Option<&str>, rest: &[String]) -> Outcome {
         (Some("demo"), args) => demo::run(args),
         (Some("test"), []) => gate::test(),
         (Some("openapi"), []) => openapi::check(),
+        (Some("browser"), []) => browser::check(|_| ()),
         (Some("bench"), args) => gate::bench(args),
         (None | Some("help" | "--help" | "-h"), _) => {
             print!("{HELP}");
             Ok(())
         }
-        (Some("plugins" | "test" | "openapi"), [unknown, ..]) => {
+        (Some("plugins" | "test" | "openapi" | "browser"), [unknown, ..]) => {
             Err(format!("what is `{unknown}`? This command takes no arguments").into())
         }
         (Some(unknown), _) => Err(format!("there is no command `{unknown}`\n\n{HELP}").into()),

@@ -1,0 +1,252 @@
+// The ground of the browser's tests: `isthmus demo` (a platform, the servers north and south, four users) and Debian's Chromium, with
+// a window of its own for everybody.
+//
+// Environment: ISTHMUS_BIN, the binary; CHROMIUM, the browser; ISTHMUS_SHOTS, where screenshots go; ISTHMUS_WEB, a folder whose pages
+// are shown in place of the binary's own, for whoever works on them.
+
+import { spawn } from "node:child_process";
+import fs from "node:fs";
+import net from "node:net";
+import os from "node:os";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { chromium, request } from "playwright-core";
+
+export const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../..");
+const BINARY = process.env.ISTHMUS_BIN ?? path.join(ROOT, "target/debug/isthmus");
+const SHOTS = process.env.ISTHMUS_SHOTS ?? path.join(ROOT, "target/browser");
+const PAGES = process.env.ISTHMUS_WEB;
+/** A debug build on a busy machine. Nothing waits for a time, everything for a condition, this long at most. */
+export const PATIENCE = Number(process.env.ISTHMUS_PATIENCE ?? 60_000);
+const START = 600_000;
+
+/** What the page says on its console that is no mistake of the page's: a server that is away. */
+const EXPECTED = /Failed to load resource|WebSocket connection to|net::ERR_|ERR_CONNECTION/;
+
+export class Ground {
+  people = [];
+  extra = [];
+  complaints = [];
+  /** What the pages may complain of, because a test made them. */
+  provoked = [];
+
+  static async start() {
+    const ground = new Ground();
+    ground.folder = fs.mkdtempSync(path.join(os.tmpdir(), "isthmus-browser-"));
+    fs.mkdirSync(SHOTS, { recursive: true });
+    const base = await freePorts();
+    ground.demo = spawn(BINARY, ["demo", "--data", path.join(ground.folder, "demo"), "--port-base", String(base), "--json"], { stdio: ["ignore", "pipe", "inherit"] });
+    await lineOf(ground.demo, (line) => line.includes('"ready"'), START);
+    ground.record = JSON.parse(fs.readFileSync(path.join(ground.folder, "demo/demo.json"), "utf8"));
+    ground.browser = await chromium.launch({
+      executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+      args: ["--no-sandbox", "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream", "--disable-gpu",
+        // A page from a folder has no address, and such may not call this machine's.
+        ...(PAGES ? ["--disable-features=LocalNetworkAccessChecks,LocalNetworkAccessChecksWebSockets"] : [])],
+    });
+    return ground;
+  }
+
+  server(id) {
+    return this.record.servers.find((server) => server.serverId === id);
+  }
+
+  /** A window of somebody's, at the log-in page. */
+  async window(userID, { locale = "en-GB", viewport = { width: 1280, height: 800 }, colorScheme = "light", phone = false } = {}) {
+    const server = this.server(userID.split("@")[1]);
+    const password = server.users.find((user) => user.userID === userID)?.password;
+    const context = await this.browser.newContext({
+      ignoreHTTPSErrors: true, locale, viewport, colorScheme, baseURL: server.client, hasTouch: phone, isMobile: phone, reducedMotion: "reduce",
+      permissions: ["microphone", "clipboard-read", "clipboard-write"], acceptDownloads: true,
+    });
+    context.setDefaultTimeout(PATIENCE);
+    if (PAGES) await context.route((url) => url.pathname === "/" || url.pathname.startsWith("/web/"), (route) => fromFolder(route));
+    const page = await context.newPage();
+    page.on("pageerror", (error) => this.complaints.push(`${userID}: ${error.stack}`));
+    page.on("console", (message) => {
+      if (message.type() === "error" && !EXPECTED.test(message.text())) this.complaints.push(`${userID}: ${message.text()}`);
+    });
+    const person = new Person(this, page, userID, password);
+    this.people.push(person);
+    await page.goto("/");
+    return person;
+  }
+
+  /** A window of somebody who has logged in. */
+  async person(userID, options) {
+    const person = await this.window(userID, options);
+    await person.logIn();
+    return person;
+  }
+
+  /** The administration of a server, as one of its three roles. */
+  async admin(id, role) {
+    const { admin, adminTokens } = this.server(id);
+    return request.newContext({ baseURL: admin, ignoreHTTPSErrors: true, extraHTTPHeaders: { authorization: `Bearer ${adminTokens[role]}` } });
+  }
+
+  /** The client interface, as a user. */
+  async api(userID) {
+    const server = this.server(userID.split("@")[1]);
+    const { password } = server.users.find((user) => user.userID === userID);
+    const context = await request.newContext({ baseURL: server.client, ignoreHTTPSErrors: true });
+    const { accessToken } = await (await context.post("/client/v1/login", { data: { userID, password } })).json();
+    const headers = { authorization: `Bearer ${accessToken}` };
+    return (path, data) => context.post(`/client/v1/${path}`, { data, headers });
+  }
+
+  /** Waits until something holds, and answers it. */
+  async until(holds) {
+    const late = Date.now() + PATIENCE;
+    for (;;) {
+      const found = await holds();
+      if (found) return found;
+      if (Date.now() > late) throw new Error(`waited in vain: ${holds}`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+
+  async kill(id) {
+    const processes = JSON.parse(fs.readFileSync(path.join(this.folder, "demo/processes.json"), "utf8"));
+    const again = this.extra.find((one) => one.id === id && one.child.exitCode === null && one.child.signalCode === null);
+    if (again) again.child.kill("SIGKILL");
+    else process.kill(processes[id], "SIGKILL");
+  }
+
+  async startAgain(id) {
+    const child = spawn(BINARY, ["server", "--config", path.join(this.folder, "demo", id, "server.toml"), "--until-stdin-closes"], { stdio: ["pipe", "ignore", "ignore"] });
+    this.extra.push({ id, child });
+  }
+
+  /** Ends everything. Whatever a page complained of on the way is a failure. */
+  async stop() {
+    await this.browser?.close();
+    for (const { child } of this.extra) child.stdin.end();
+    this.demo?.kill("SIGTERM");
+    await Promise.all([this.demo, ...this.extra.map(({ child }) => child)].map((child) => ended(child)));
+    fs.rmSync(this.folder, { recursive: true, force: true });
+    const complaints = this.complaints.filter((line) => !this.provoked.some((pattern) => pattern.test(line)));
+    if (complaints.length > 0) throw new Error(`the pages complained:\n${complaints.join("\n")}`);
+  }
+
+  shot(name) {
+    return path.join(SHOTS, `${name}.png`);
+  }
+}
+
+/** Somebody in front of a window. */
+export class Person {
+  constructor(ground, page, userID, password) {
+    Object.assign(this, { ground, page, userID, password });
+  }
+
+  async logIn() {
+    const { page } = this;
+    await page.locator("#login-user").fill(this.userID);
+    await page.locator("#login-password").fill(this.password);
+    await page.locator(".login button[type=submit]").click();
+    await page.locator(".frame").waitFor();
+    await this.connected();
+  }
+
+  async connected() {
+    await this.page.locator(".connection").waitFor({ state: "hidden" });
+  }
+
+  /** Opens the chat with somebody, by search. */
+  async open(query) {
+    await this.page.keyboard.press("Escape");
+    const field = this.page.locator(".search-box .search");
+    await field.fill(query);
+    await field.press("Enter");
+    await this.page.locator(".found .row", { hasText: query }).first().click();
+    const write = this.page.locator(".details .buttons .primary", { has: this.page.locator(".icon") });
+    await Promise.race([write.first().waitFor(), this.page.locator(".chat-head small", { hasText: query }).waitFor()]);
+    if (await write.first().isVisible()) await write.first().click();
+    await this.page.locator(".composer textarea").waitFor();
+    await field.fill("");
+  }
+
+  /** Shows who the open chat is with. */
+  async details() {
+    if (!(await this.page.locator(".details").isVisible())) await this.page.locator(".chat-head .title").click();
+    await this.page.locator(".details").waitFor();
+  }
+
+  /** The row of a chat in the list. */
+  row(title) {
+    return this.page.locator(".side .list .row", { hasText: title }).first();
+  }
+
+  async write(text) {
+    await this.page.locator(".composer textarea").fill(text);
+    await this.page.locator(".composer textarea").press("Enter");
+  }
+
+  message(text) {
+    return this.page.locator(".message", { hasText: text }).last();
+  }
+
+  async reads(text) {
+    await this.message(text).waitFor();
+  }
+
+  state(text, state) {
+    return this.message(text).locator(`.state.${state}`).waitFor();
+  }
+
+  async shot(name) {
+    await this.page.screenshot({ path: this.ground.shot(name), animations: "disabled" });
+  }
+}
+
+async function fromFolder(route) {
+  const { pathname } = new URL(route.request().url());
+  const file = path.join(PAGES, pathname === "/" ? "client/index.html" : pathname.slice("/web/".length));
+  const reply = await route.fetch({ url: new URL("/", route.request().url()).href });
+  const types = { ".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml" };
+  await route.fulfill({ headers: { ...reply.headers(), "content-type": types[path.extname(file)], etag: "" }, body: fs.readFileSync(file) });
+}
+
+/** A port from which all of the demo's are free. */
+async function freePorts() {
+  for (;;) {
+    const base = 20_000 + 30 * Math.floor(Math.random() * 400);
+    const wanted = [0, 1, 10, 11, 12, 20, 21, 22].map((n) => base + n);
+    const free = await Promise.all(wanted.map(isFree));
+    if (free.every(Boolean)) return base;
+  }
+}
+
+function isFree(port) {
+  return new Promise((resolve) => {
+    const server = net.createServer();
+    server.once("error", () => resolve(false));
+    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
+  });
+}
+
+function lineOf(child, wanted, within) {
+  return new Promise((resolve, reject) => {
+    const late = setTimeout(() => reject(new Error("the demo did not come up in time")), within);
+    let text = "";
+    child.stdout.on("data", (data) => {
+      text += data;
+      if (!wanted(text)) return;
+      clearTimeout(late);
+      resolve();
+    });
+    child.once("exit", (code) => reject(new Error(`the demo ended with ${code}:\n${text}`)));
+  });
+}
+
+function ended(child) {
+  if (!child || child.exitCode !== null || child.signalCode !== null) return undefined;
+  return new Promise((resolve) => {
+    const late = setTimeout(() => child.kill("SIGKILL"), 40_000);
+    child.once("exit", () => {
+      clearTimeout(late);
+      resolve();
+    });
+  });
+}
