@@ -87,6 +87,24 @@ async fn an_upgraded_stream_stays_registered_and_is_cut_too() {
 }
 
 #[tokio::test]
+async fn who_writes_to_the_end_before_it_reads_has_its_answer_though_nobody_took_the_body() {
+    let pki = Pki::new();
+    let server = Server::start(&mutual(pki.server("south"), pki.trust())).await;
+    for _ in 0..5 {
+        let mut stream = common_tls(&server, &pki, Some(pems(&pki, "north")), &["http/1.1"]).await.unwrap();
+        let head = b"POST /big HTTP/1.1\r\nhost: x\r\ncontent-length: 900000\r\n\r\n";
+        stream.write_all(&[&head[..], &vec![b'x'; 900_000]].concat()).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        assert!(answer.starts_with(b"HTTP/1.1 200") && answer.ends_with(b"xxxx") && answer.len() > 100_000);
+    }
+    // Nobody is waited for who writes on for ever, or says nothing more.
+    let mut stream = common_tls(&server, &pki, Some(pems(&pki, "north")), &["http/1.1"]).await.unwrap();
+    stream.write_all(b"POST /big HTTP/1.1\r\nhost: x\r\ncontent-length: 900000\r\n\r\n").await.unwrap();
+    soon("it is let go", || server.connections.is_empty()).await;
+}
+
+#[tokio::test]
 async fn a_peer_that_does_not_read_is_cut() {
     let pki = Pki::new();
     let limits = Limits { stall: Duration::from_millis(300), ..Limits::default() };
