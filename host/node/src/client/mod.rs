@@ -81,7 +81,8 @@ pub struct Exchange<'a> {
 /// Sees every answer before the caller does.
 pub type Watcher = Arc<dyn Fn(&Exchange<'_>) + Send + Sync>;
 
-const DEADLINE: Duration = Duration::from_secs(30);
+/// Long enough to compile a policy on a machine that has much else to do.
+const DEADLINE: Duration = Duration::from_secs(120);
 
 /// One server's interface, with or without a bearer token.
 #[derive(Clone)]
