@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed unwrap fails the test")]
 
+mod administrators;
 mod breaker;
 mod command_line;
 mod conformance;

@@ -2,6 +2,7 @@
 
 use http::Method;
 use isthmus_node::client::Api;
+use isthmus_node::server::admin_routes;
 use isthmus_tests::{Role, World};
 use serde_json::{Value, json};
 
@@ -49,14 +50,42 @@ async fn each_route_of_a_server_takes_the_roles_that_it_names_and_no_other() {
         post("/admin/v1/users", &user, SYSTEM),
         post("/admin/v1/users/nobody/disable", &json!({}), SYSTEM),
         post("/admin/v1/users/nobody/enable", &json!({}), SYSTEM),
+        post("/admin/v1/users/nobody/password", &json!({"password": "long enough"}), SYSTEM),
+        get("/admin/v1/users/nobody/devices", SYSTEM),
+        post("/admin/v1/users/nobody/devices/end", &json!({}), SYSTEM),
+        get("/admin/v1/figures", ALL),
+        get("/admin/v1/peers", &[Role::System, Role::Security]),
         get("/admin/v1/outbox", SYSTEM),
         get("/admin/v1/policy", ALL),
         get("/admin/v1/policy/history", ALL),
         post("/admin/v1/policy/check", &bundle, SECURITY),
+        post("/admin/v1/policy/stage", &bundle, SECURITY),
+        post("/admin/v1/policy/upload", &json!({"files": []}), SECURITY),
+        post("/admin/v1/policy/canary", &bundle, SECURITY),
+        get("/admin/v1/policy/diff?from=1&to=active", &[Role::Security, Role::Audit]),
+        post("/admin/v1/policy/shadow", &bundle, SECURITY),
+        get("/admin/v1/policy/shadow", &[Role::Security, Role::Audit]),
+        post("/admin/v1/policy/shadow/stop", &json!({}), SECURITY),
+        post("/admin/v1/policy/replay", &bundle, SECURITY),
+        get("/admin/v1/policy/replay", &[Role::Security, Role::Audit]),
+        post("/admin/v1/policy/replay/stop", &json!({}), SECURITY),
+        post("/admin/v1/policy/explain", &json!({"nothing": true}), &[Role::Security, Role::Audit]),
+        get("/admin/v1/policy/lists", SECURITY),
+        get("/admin/v1/policy/lists/mask", SECURITY),
+        post("/admin/v1/policy/lists/mask", &json!({"add": ["word"], "why": "a test"}), SECURITY),
         post("/admin/v1/policy/activate", &bundle, SECURITY),
         post("/admin/v1/policy/rollback", &json!({"why": "a test"}), SECURITY),
         get(explain, &[Role::Security, Role::Audit]),
         get("/admin/v1/audit", AUDIT),
+        post("/admin/v1/audit/verify", &json!({}), AUDIT),
+        get("/admin/v1/session", ALL),
+        post("/admin/v1/session/end", &json!({}), ALL),
+        post("/admin/v1/session/password", &json!({"old": "one", "new": "another of them"}), ALL),
+        post("/admin/v1/session/totp", &json!({}), ALL),
+        post("/admin/v1/session/totp/confirm", &json!({"code": "123456"}), ALL),
+        post("/admin/v1/session/totp/remove", &json!({"password": "one"}), ALL),
+        get("/admin/v1/administrators", ALL),
+        post("/admin/v1/administrators/nobody/reset", &json!({}), ALL),
         get("/admin/v1/held", SECURITY),
         post(release, &json!({}), SECURITY),
         post(discard, &json!({"reason": "none"}), SECURITY),
@@ -68,6 +97,22 @@ async fn each_route_of_a_server_takes_the_roles_that_it_names_and_no_other() {
         anonymous.with_token(world.platform().admin_token()),
         anonymous,
     ];
+    let open = ["/healthz", "/readyz", "/metrics", "/admin/v1/session"];
+    let written = |Route(method, path, ..): &Route| {
+        let path = path.split('?').next().unwrap();
+        let parts: Vec<_> = path.split('/').collect();
+        (method.clone(), parts)
+    };
+    let tried: Vec<_> = routes.iter().map(written).collect();
+    for (method, path) in admin_routes().unwrap() {
+        let wanted: Vec<_> = path.split('/').collect();
+        let is = |parts: &[&str]| {
+            parts.len() == wanted.len() && parts.iter().zip(&wanted).all(|(p, w)| p == w || w.starts_with('{'))
+        };
+        let known = tried.iter().any(|(of, parts)| *of == method && is(parts));
+        let log_in = path == "/admin/v1/session" && method == Method::POST;
+        assert!(known || log_in || open.contains(&path.as_str()), "{method} {path} is tried with no role");
+    }
     for route in &routes {
         check(route, |role| north.admin(role), &strangers).await;
     }

@@ -5,6 +5,7 @@
 //! What a caller did wrong is a [`Refusal`]; what we did wrong is a [`StoreError`](isthmus_store::StoreError).
 
 pub mod account;
+pub mod administrator;
 pub mod dedup;
 pub mod directory;
 mod done;

@@ -27,6 +27,8 @@ pub const USERS: Table = Table::new(0x10, "users", true);
 pub const DEVICES: Table = Table::new(0x11, "devices", true);
 /// SHA-256 of a token → whose it is.
 pub const TOKENS: Table = Table::new(0x12, "tokens", true);
+/// Name → an administrator's account.
+pub const ADMINISTRATORS: Table = Table::new(0x15, "administrators", true);
 /// User key, key of another user → where the two stand (R18).
 pub const FRIENDS: Table = Table::new(0x13, "friends", true);
 /// User key → how many rows of [`FRIENDS`] it has.

@@ -8,37 +8,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
+pub use isthmus_domain::administrator::Role;
 use serde::{Deserialize, Serialize};
 
 use crate::file::{PRIVATE, write_whole};
 use crate::token::{self, Kind, TokenHash};
-
-/// What an administrator may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// Users, servers, configuration.
-    System,
-    /// Policies, lists, held messages.
-    Security,
-    /// Reads and verifies the audit log, changes nothing.
-    Audit,
-}
-
-impl Role {
-    /// All three.
-    pub const ALL: [Role; 3] = [Role::System, Role::Security, Role::Audit];
-
-    /// `system`, `security`, `audit`: also the actor's name in audit records.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Role::System => "system",
-            Role::Security => "security",
-            Role::Audit => "audit",
-        }
-    }
-}
 
 /// One value for each role, as in both files.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -18,3 +18,4 @@ pub mod server;
 pub mod shipped;
 pub mod telemetry;
 pub mod token;
+pub mod totp;

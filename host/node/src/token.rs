@@ -19,6 +19,8 @@ pub enum Kind {
     Refresh,
     /// An administrator's.
     Admin,
+    /// An administrator's session in a browser.
+    Console,
     /// An applicant's (R15).
     Ticket,
 }
@@ -29,6 +31,7 @@ impl Kind {
             Kind::Access => "ist_",
             Kind::Refresh => "isr_",
             Kind::Admin => "isa_",
+            Kind::Console => "isc_",
             Kind::Ticket => "isk_",
         }
     }

@@ -142,8 +142,13 @@ impl Policy {
     ///
     /// # Errors
     /// [`ActivateError`] if it could not be activated, or not be kept.
-    pub fn stage(&self, dir: &Path, by: &str, why: &str) -> Result<(Staged, CheckReport), ActivateError> {
-        let loaded = self.load(&dir.into()).map_err(ActivateError::Broken)?;
+    pub fn stage(
+        &self,
+        source: impl Into<BundleSource>,
+        by: &str,
+        why: &str,
+    ) -> Result<(Staged, CheckReport), ActivateError> {
+        let loaded = self.load(&source.into()).map_err(ActivateError::Broken)?;
         let act = Act { name: &loaded.manifest.name, digest: &loaded.digest, at_ms: now_ms(), by, why, restores: None };
         let record = lock(&self.kept).stage(&loaded.files, &act)?;
         Ok((staged(&record), report(loaded)))

@@ -78,6 +78,8 @@ struct RawPolicy {
 #[derive(Debug, Deserialize)]
 struct RawAdmin {
     tokens: String,
+    idle_s: u64,
+    session_s: u64,
 }
 
 /// A server's settled configuration: parsed, checked, paths absolute.
@@ -109,6 +111,8 @@ pub struct ServerConfig {
     pub audit: Audit,
     /// Where the administrators' tokens are written once.
     pub admin_tokens: PathBuf,
+    /// How long administrators stay logged in.
+    pub admin_sessions: AdminSessions,
     /// Bounds of requests and connections.
     pub limits: Limits,
     /// Threads.
@@ -149,6 +153,15 @@ pub struct ServerListen {
     pub client: SocketAddr,
     /// Administrators.
     pub admin: SocketAddr,
+}
+
+/// The console's sessions.
+#[derive(Debug, Clone, Copy)]
+pub struct AdminSessions {
+    /// Without an act of the administrator.
+    pub idle_s: u64,
+    /// From the log-in on.
+    pub session_s: u64,
 }
 
 /// The management platform as a server sees it.
@@ -214,6 +227,10 @@ fn settle(raw: Raw, layers: &Layers) -> Result<ServerConfig, ConfigError> {
             refresh_s: s.at_least("platform.refresh_s", raw.platform.refresh_s, 1),
         },
         policy: policy(&mut s, &raw.policy),
+        admin_sessions: AdminSessions {
+            idle_s: s.at_least("admin.idle_s", raw.admin.idle_s, 1),
+            session_s: s.at_least("admin.session_s", raw.admin.session_s, 1),
+        },
         admin_tokens: s.path_or("admin.tokens", &raw.admin.tokens, data_dir.join("admin-tokens.json")),
         tls: raw.tls,
         client: raw.client,

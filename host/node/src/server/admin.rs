@@ -2,37 +2,41 @@
 //!
 //! Three roles, kept apart: the table says which of them each act takes.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::{Method, Request};
+use http::{HeaderMap, HeaderValue, Method, Request, header};
 use hyper::body::Incoming;
-use isthmus_domain::account::{self, NewUser, User};
 use isthmus_domain::held::{self, Released};
 use isthmus_domain::{AuditRecord, TimeId};
+use isthmus_net::Connection;
 use isthmus_policy::Event;
-use isthmus_wire::UserId;
-use isthmus_wire::code::{Code, Refusal, Transport};
+use isthmus_wire::code::{Answer, Code, Transport};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Server;
-use super::accounts::{check_password, internal};
+use super::accounts::internal;
+use super::administrators::{self, Entered};
 use super::audit_search::{Filter, matching};
 use super::client::{body_of, parse, parse_or_default};
-use super::policies;
+use super::consoles::Who;
 use super::trail::Trail;
+use super::{Server, policies, users};
 use crate::admin_token::Role;
 use crate::clock;
-use crate::reply::{Problem, Reply, answer, whole};
+use crate::reply::{Problem, Reply, answer, json as json_reply, refuse, whole};
 use crate::request::number;
 use crate::route::{Found, Table};
 
 /// Bytes of an administrator's request.
 const BODY_MAX: usize = 256 * 1024;
-/// Of one that brings a whole list.
+/// Of one that brings a whole list or bundle.
 const LIST_MAX: usize = 32 << 20;
 const CHANGE_LIST: Endpoint = Endpoint::Policies(policies::Endpoint::ChangeList);
+const UPLOAD: Endpoint = Endpoint::Policies(policies::Endpoint::Upload);
+const LOG_IN: Endpoint = Endpoint::Administrators(administrators::Endpoint::LogIn);
+const LOG_OUT: Endpoint = Endpoint::Administrators(administrators::Endpoint::LogOut);
 /// Records and rows of one answer.
 const ROWS_MAX: usize = 1000;
 
@@ -42,13 +46,14 @@ pub(crate) enum Endpoint {
     Ready,
     Metrics,
     Status,
-    Users,
-    CreateUser,
-    DisableUser,
-    EnableUser,
+    Figures,
+    Peers,
     Outbox,
+    Users(users::Endpoint),
+    Administrators(administrators::Endpoint),
     Policies(policies::Endpoint),
     Audit,
+    VerifyAudit,
     Held,
     Release,
     Drop,
@@ -61,43 +66,34 @@ pub(crate) fn table() -> Result<Table<Endpoint>, matchit::InsertError> {
         (Method::GET, "/readyz", Endpoint::Ready),
         (Method::GET, "/metrics", Endpoint::Metrics),
         (Method::GET, "/admin/v1/status", Endpoint::Status),
-        (Method::GET, "/admin/v1/users", Endpoint::Users),
-        (Method::POST, "/admin/v1/users", Endpoint::CreateUser),
-        (Method::POST, "/admin/v1/users/{id}/disable", Endpoint::DisableUser),
-        (Method::POST, "/admin/v1/users/{id}/enable", Endpoint::EnableUser),
+        (Method::GET, "/admin/v1/figures", Endpoint::Figures),
+        (Method::GET, "/admin/v1/peers", Endpoint::Peers),
         (Method::GET, "/admin/v1/outbox", Endpoint::Outbox),
         (Method::GET, "/admin/v1/audit", Endpoint::Audit),
+        (Method::POST, "/admin/v1/audit/verify", Endpoint::VerifyAudit),
         (Method::GET, "/admin/v1/held", Endpoint::Held),
         (Method::POST, "/admin/v1/held/{id}/release", Endpoint::Release),
         (Method::POST, "/admin/v1/held/{id}/drop", Endpoint::Drop),
     ];
     let policies = policies::ROWS.map(|(method, path, endpoint)| (method, path, Endpoint::Policies(endpoint)));
-    Table::new(&[own.as_slice(), &policies].concat())
+    let users = users::ROWS.map(|(method, path, endpoint)| (method, path, Endpoint::Users(endpoint)));
+    let people =
+        administrators::ROWS.map(|(method, path, endpoint)| (method, path, Endpoint::Administrators(endpoint)));
+    Table::new(&[own.as_slice(), &users, &policies, &people].concat())
 }
 
 /// Who may do what.
 fn roles(endpoint: Endpoint) -> &'static [Role] {
     match endpoint {
-        Endpoint::Health | Endpoint::Ready | Endpoint::Metrics | Endpoint::Status => &Role::ALL,
-        Endpoint::Users | Endpoint::CreateUser | Endpoint::DisableUser | Endpoint::EnableUser | Endpoint::Outbox => {
-            &[Role::System]
-        }
+        Endpoint::Health | Endpoint::Ready | Endpoint::Metrics | Endpoint::Status | Endpoint::Figures => &Role::ALL,
+        Endpoint::Users(_) | Endpoint::Outbox => &[Role::System],
+        Endpoint::Peers => &[Role::System, Role::Security],
+        // Everybody's own account.
+        Endpoint::Administrators(_) => &Role::ALL,
         Endpoint::Policies(endpoint) => policies::roles(endpoint),
         Endpoint::Held | Endpoint::Release | Endpoint::Drop => &[Role::Security],
-        Endpoint::Audit => &[Role::Audit],
+        Endpoint::Audit | Endpoint::VerifyAudit => &[Role::Audit],
     }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CreateUser {
-    #[serde(rename = "userID")]
-    user_id: String,
-    #[serde(default)]
-    name: String,
-    #[serde(default, rename = "phoneNumber")]
-    phone_number: Option<String>,
-    password: String,
 }
 
 #[derive(Deserialize, Default)]
@@ -107,7 +103,12 @@ struct Words {
 }
 
 /// Answers one request of the admin listener.
-pub(crate) async fn serve(server: Arc<Server>, table: Arc<Table<Endpoint>>, request: Request<Incoming>) -> Reply {
+pub(crate) async fn serve(
+    server: Arc<Server>,
+    table: Arc<Table<Endpoint>>,
+    request: Request<Incoming>,
+    on: Arc<Connection>,
+) -> Reply {
     let id = crate::request::id(request.headers());
     let began = Instant::now();
     let (endpoint, params) = match table.find(request.method(), request.uri().path()) {
@@ -120,23 +121,69 @@ pub(crate) async fn serve(server: Arc<Server>, table: Arc<Table<Endpoint>>, requ
         Endpoint::Ready => Some(server.ready()),
         Endpoint::Metrics => Some(server.metrics()),
         Endpoint::Status
-        | Endpoint::Users
-        | Endpoint::CreateUser
-        | Endpoint::DisableUser
-        | Endpoint::EnableUser
+        | Endpoint::Figures
+        | Endpoint::Peers
         | Endpoint::Outbox
+        | Endpoint::Users(_)
+        | Endpoint::Administrators(_)
         | Endpoint::Policies(_)
         | Endpoint::Audit
+        | Endpoint::VerifyAudit
         | Endpoint::Held
         | Endpoint::Release
         | Endpoint::Drop => None,
     };
-    let reply = match open {
+    let from = on.remote.ip();
+    let mut reply = match open {
         Some(reply) => reply,
-        None => answer(dispatch(&server, endpoint, params, request).await, &id),
+        None if endpoint == LOG_IN => log_in(&server, request, from).await.unwrap_or_else(|why| refuse(&why, &id)),
+        None => answer(Box::pin(dispatch(&server, endpoint, params, request, from)).await, &id),
     };
+    if endpoint == LOG_OUT {
+        set_cookie(&mut reply, &server.consoles.gone());
+    }
     crate::telemetry::request("admin", label(endpoint), &reply, began.elapsed());
     crate::request::tag(reply, &id)
+}
+
+async fn log_in(server: &Arc<Server>, request: Request<Incoming>, from: IpAddr) -> Result<Reply, Problem> {
+    let ask = parse(&body_of(request.into_body(), BODY_MAX).await?)?;
+    match server.log_in_administrator(ask, from).await? {
+        Entered::CodeNeeded => Ok(json_reply(200, Answer::of(json!({"codeNeeded": true})).write())),
+        Entered::Session(cookie, administrator) => {
+            let mut reply = json_reply(200, Answer::of(json!({"administrator": administrator})).write());
+            set_cookie(&mut reply, &cookie);
+            Ok(reply)
+        }
+    }
+}
+
+fn set_cookie(reply: &mut Reply, cookie: &str) {
+    if let Ok(value) = HeaderValue::from_str(cookie) {
+        reply.headers_mut().insert(header::SET_COOKIE, value);
+    }
+}
+
+/// Who asks, and whether this is for them.
+fn admitted(server: &Server, endpoint: Endpoint, headers: &HeaderMap) -> Result<Who, Problem> {
+    let who = if headers.contains_key(header::AUTHORIZATION) {
+        server.admins.authorise(headers).map(Who::token)
+    } else {
+        server.consoles.who(headers, Instant::now())
+    };
+    let who = who.ok_or_else(|| {
+        let words = "an administrator's token is needed (Authorization: Bearer …), or a session that has not ended";
+        Problem::Transport(Transport::NoIdentity, words.to_owned())
+    })?;
+    let not = |words| Err(Problem::Transport(Transport::ForeignIdentity, words));
+    if !roles(endpoint).contains(&who.role) {
+        return not(format!("the {} administrator may not do this", who.role.as_str()));
+    }
+    let is_for_the_new = matches!(endpoint, Endpoint::Administrators(own) if administrators::is_for_the_new(own));
+    if who.session.as_ref().is_some_and(|seat| seat.is_new) && !is_for_the_new {
+        return not("choose a password of your own first".to_owned());
+    }
+    Ok(who)
 }
 
 async fn dispatch(
@@ -144,89 +191,43 @@ async fn dispatch(
     endpoint: Endpoint,
     params: Vec<String>,
     request: Request<Incoming>,
+    from: IpAddr,
 ) -> Result<Value, Problem> {
     let (head, body) = request.into_parts();
-    let role = server.admins.authorise(&head.headers).ok_or_else(|| {
-        Problem::Transport(Transport::NoIdentity, "an administrator's token is needed: Authorization: Bearer …".into())
-    })?;
-    if !roles(endpoint).contains(&role) {
-        let words = format!("the {} administrator may not do this", role.as_str());
-        return Err(Problem::Transport(Transport::ForeignIdentity, words));
-    }
+    let who = &admitted(server, endpoint, &head.headers)?;
     let query = head.uri.query().unwrap_or_default();
     let param = params.into_iter().next().unwrap_or_default();
-    let body = body_of(body, if endpoint == CHANGE_LIST { LIST_MAX } else { BODY_MAX }).await?;
+    let max = if [CHANGE_LIST, UPLOAD].contains(&endpoint) { LIST_MAX } else { BODY_MAX };
+    let body = body_of(body, max).await?;
     match endpoint {
         Endpoint::Health | Endpoint::Ready | Endpoint::Metrics => Ok(json!({})),
         Endpoint::Status => server.status(),
-        Endpoint::Users => server.users(),
-        Endpoint::CreateUser => server.create_user(role, parse(&body)?).await,
-        Endpoint::DisableUser => server.set_disabled(role, &param, true).await,
-        Endpoint::EnableUser => server.set_disabled(role, &param, false).await,
+        Endpoint::Figures => server.live_figures().await,
+        Endpoint::Peers => server.peers_view(),
+        Endpoint::Users(endpoint) => users::dispatch(server, endpoint, who, &param, &body).await,
+        Endpoint::Administrators(endpoint) => {
+            administrators::dispatch(server, endpoint, who, &param, from, &body).await
+        }
         Endpoint::Outbox => server.outbox_view(),
-        Endpoint::Policies(endpoint) => policies::dispatch(server, endpoint, role, &param, query, &body).await,
+        Endpoint::Policies(endpoint) => policies::dispatch(server, endpoint, who, &param, query, &body).await,
         Endpoint::Audit => server.search_audit(query).await,
+        Endpoint::VerifyAudit => server.verify_audit(who).await,
         Endpoint::Held => server.held(query),
-        Endpoint::Release => server.decide_held(role, &param, None).await,
+        Endpoint::Release => server.decide_held(who, &param, None).await,
         Endpoint::Drop => {
             let words: Words = parse_or_default(&body)?;
-            server.decide_held(role, &param, Some(words.reason)).await
+            server.decide_held(who, &param, Some(words.reason)).await
         }
     }
 }
 
 impl Server {
     /// An administrator's act.
-    fn act(&self, role: Role, operation: &'static str, target: &str) -> Trail {
-        let actor = format!("admin:{}", role.as_str());
+    pub(crate) fn act(&self, who: &Who, operation: &'static str, target: &str) -> Trail {
+        let actor = who.actor();
         let event =
             Event { call: internal(operation, &actor, target), outcome: "allowed".into(), code: 0, fields: Vec::new() };
         Trail::of_event(&self.policy.begin(), event)
-    }
-
-    fn users(&self) -> Result<Value, Problem> {
-        let users = self.store.read(account::list_users)?;
-        Ok(json!({"users": users.iter().map(user_view).collect::<Vec<_>>()}))
-    }
-
-    async fn create_user(&self, role: Role, ask: CreateUser) -> Result<Value, Problem> {
-        check_password("password", &ask.password)?;
-        let local = ask.user_id.strip_suffix(&format!("@{}", self.id)).unwrap_or(&ask.user_id).to_owned();
-        let name = if ask.name.is_empty() { local.clone() } else { ask.name };
-        let said = vec![super::gate::text("profile.text", &name)];
-        // What an administrator may do is no question for plugins, what is said is.
-        let call = internal("admin.user.create", &format!("admin:{}", role.as_str()), &ask.user_id);
-        let name = match self.gate.texts(call, said).await?.pop().unwrap_or(Ok(name)) {
-            Ok(name) => name,
-            Err((refusal, trail)) => return Err(self.refused(refusal, &trail).await),
-        };
-        let hash = self.passwords.hash(ask.password).await.map_err(Problem::fault)?;
-        let new = NewUser { local, name, password_hash: Some(hash), phone_number: ask.phone_number };
-        let record = self.act(role, "admin.user.create", &ask.user_id).record();
-        let (home, now, people) = (self.id.clone(), clock::now_ms(), self.people.clone());
-        let rule = move |tx: &mut isthmus_store::Tx<'_>| {
-            let user = Server::scene(&home, now, |scene| account::create_user(tx, scene, new))?;
-            tx.audit(record);
-            Ok::<_, isthmus_domain::Error>(user)
-        };
-        let user = self.store.submit(rule, move |user| people.put(user)).await?.done().await?;
-        Ok(user_view(&user))
-    }
-
-    async fn set_disabled(&self, role: Role, user: &str, disabled: bool) -> Result<Value, Problem> {
-        let nobody = || Refusal::field(Code::NOT_FOUND, "userID", format_args!("there is no user {user}"));
-        let id: UserId = self.local_user(user).ok_or_else(nobody)?;
-        let operation = if disabled { "admin.user.disable" } else { "admin.user.enable" };
-        let record = self.act(role, operation, id.as_str()).record();
-        let (of, people) = (id.clone(), self.people.clone());
-        let rule = move |tx: &mut isthmus_store::Tx<'_>| {
-            let user = account::set_disabled(tx, &of, disabled)?;
-            tx.audit(record);
-            Ok::<_, isthmus_domain::Error>(user)
-        };
-        let user = self.store.submit(rule, move |user| people.put(user)).await?.done().await?;
-        self.end_device(&id, None);
-        Ok(user_view(&user))
     }
 
     async fn search_audit(self: &Arc<Self>, query: &str) -> Result<Value, Problem> {
@@ -234,6 +235,27 @@ impl Server {
         let limit = number(query, "limit")?.map_or(100, |n| usize::try_from(n).unwrap_or(ROWS_MAX)).min(ROWS_MAX);
         let records = self.scan(filter, limit, |_| true).await?;
         Ok(json!({"records": records, "size": self.store.stats().audit_size}))
+    }
+
+    /// Computes the whole log anew and compares: tree, signed checkpoint, each record with its commitment.
+    async fn verify_audit(self: &Arc<Self>, who: &Who) -> Result<Value, Problem> {
+        let server = self.clone();
+        let found = blocking(move || {
+            server.store.checkpoint(clock::now_ms())?;
+            isthmus_store::audit::verify(&server.config.data_dir.join("audit"), Some(&server.config.keyring))
+        });
+        let report = found.await??;
+        let outcome = if report.is_whole() { "whole" } else { "not whole" };
+        let mut trail = self.act(who, "admin.audit.verify", self.id.as_str());
+        trail.add("found", outcome);
+        trail.add("size", &report.size.to_string());
+        self.note(&trail).await;
+        let problem = |p: &isthmus_store::audit::Problem| json!({"file": p.file, "index": p.index, "what": p.what});
+        Ok(json!({
+            "whole": report.is_whole(), "origin": report.origin, "size": report.size, "root": hex::encode(report.root),
+            "records": report.records, "erased": report.erased, "witnesses": report.witnesses,
+            "problems": report.problems.iter().take(100).map(problem).collect::<Vec<_>>(),
+        }))
     }
 
     pub(crate) async fn scan(
@@ -257,10 +279,10 @@ impl Server {
         Ok(json!({"held": held.iter().map(view).collect::<Vec<_>>()}))
     }
 
-    async fn decide_held(self: &Arc<Self>, role: Role, id: &str, drop: Option<String>) -> Result<Value, Problem> {
+    async fn decide_held(self: &Arc<Self>, who: &Who, id: &str, drop: Option<String>) -> Result<Value, Problem> {
         let id = TimeId::parse(id).ok_or_else(|| Problem::refused(Code::NOT_FOUND, "no such message is held"))?;
         let operation = if drop.is_some() { "admin.held.drop" } else { "admin.held.release" };
-        let record = self.act(role, operation, &id.to_string()).record();
+        let record = self.act(who, operation, &id.to_string()).record();
         let (home, now, server) = (self.id.clone(), clock::now_ms(), self.clone());
         let expires = now + self.config.delivery.expire_s * 1000;
         let epoch = self.gate.epoch();
@@ -281,11 +303,6 @@ impl Server {
     }
 }
 
-fn user_view(user: &User) -> Value {
-    json!({"userID": user.id, "name": user.name, "phoneNumber": user.phone_number, "disabled": user.disabled,
-        "hidden": user.hidden, "createdMs": user.created_ms})
-}
-
 /// Work that may take a while, off the async threads.
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
     tokio::task::spawn_blocking(work).await.map_err(Problem::fault)
@@ -297,13 +314,14 @@ fn label(endpoint: Endpoint) -> &'static str {
         Endpoint::Ready => "readyz",
         Endpoint::Metrics => "metrics",
         Endpoint::Status => "status",
-        Endpoint::Users => "users",
-        Endpoint::CreateUser => "users.create",
-        Endpoint::DisableUser => "users.disable",
-        Endpoint::EnableUser => "users.enable",
+        Endpoint::Figures => "figures",
+        Endpoint::Peers => "peers",
+        Endpoint::Users(endpoint) => users::label(endpoint),
+        Endpoint::Administrators(endpoint) => administrators::label(endpoint),
         Endpoint::Outbox => "outbox",
         Endpoint::Policies(endpoint) => policies::label(endpoint),
         Endpoint::Audit => "audit",
+        Endpoint::VerifyAudit => "audit.verify",
         Endpoint::Held => "held",
         Endpoint::Release => "held.release",
         Endpoint::Drop => "held.drop",

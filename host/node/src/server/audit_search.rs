@@ -20,10 +20,13 @@ pub(crate) struct Filter {
     operation: Option<String>,
     outcome: Option<String>,
     text: Option<String>,
+    /// Only records before this leaf: the next page.
+    before: Option<u64>,
 }
 
 impl Filter {
-    /// From a query: `from_ms`, `to_ms`, `user`, `peer`, `operation` (a trailing `*` stands for any rest), `outcome`, `text`.
+    /// From a query: `from_ms`, `to_ms`, `user`, `peer`, `operation` (a trailing `*` stands for any rest), `outcome`, `text`,
+    /// `before` (a leaf's `index`).
     pub(crate) fn parse(query: &str) -> Result<Filter, Problem> {
         let text = |name: &str| param(query, name);
         Ok(Filter {
@@ -34,6 +37,7 @@ impl Filter {
             operation: text("operation")?,
             outcome: text("outcome")?,
             text: text("text")?,
+            before: number(query, "before")?,
         })
     }
 
@@ -63,7 +67,7 @@ pub(crate) fn matching(
     also: impl Fn(&AuditRecord<'_>) -> bool,
 ) -> Result<Vec<Value>, StoreError> {
     let mut found = Vec::new();
-    let mut end = store.stats().audit_size;
+    let mut end = filter.before.unwrap_or(u64::MAX).min(store.stats().audit_size);
     while end > 0 && found.len() < limit {
         let start = end.saturating_sub(STEP);
         let records = store.audit_records(start, usize::try_from(end - start).unwrap_or(usize::MAX))?;

@@ -1,18 +1,24 @@
 //! What operators watch: `/readyz`, `/metrics`, `/admin/v1/status`, the outbox.
 
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use isthmus_domain::outbox;
 use isthmus_policy::TIME_BUCKETS;
 use serde_json::{Value, json};
 
 use super::Server;
+use super::admin::blocking;
+use crate::clock;
 use crate::reply::{Problem, Reply, json as json_reply, whole};
 use crate::telemetry;
 
 /// Letters of a lane that are counted one by one.
 const DEPTH_MAX: usize = 10_000;
+const DISK_EVERY: Duration = Duration::from_secs(30);
 
 impl Server {
     /// Ready while the store takes writes.
@@ -44,6 +50,87 @@ impl Server {
             "commits": stats.commits, "auditSize": stats.audit_size, "auditCheckpoint": stats.audit_checkpoint,
             "faults": telemetry::faults(),
         }))
+    }
+
+    /// Everything that the console shows live, in one answer.
+    pub(crate) async fn live_figures(self: &Arc<Self>) -> Result<Value, Problem> {
+        let stats = self.store.stats();
+        let (lanes, down) = self.outbox.figures();
+        let policy = self.policy.show();
+        let peers = self.addresses.all().into_iter().filter(|info| info.server_id != self.id).count();
+        let connections = |of: &isthmus_net::Connections| of.len();
+        let disk = self.disk_use().await?;
+        Ok(json!({
+            "serverId": self.id, "atMs": clock::now_ms(), "sinceMs": self.tally.since_ms(),
+            "messages": self.tally.view(),
+            "policy": {"generation": policy.generation, "name": policy.name, "plugins": policy.plugins},
+            "devices": self.hub.count(), "lanes": lanes, "peers": {"known": peers, "down": down},
+            "connections": {
+                "interconnect": connections(&self.connections.interconnect),
+                "client": connections(&self.connections.client), "admin": connections(&self.connections.admin),
+            },
+            "store": {
+                "failed": stats.failed, "queue": stats.queue_len, "commits": stats.commits,
+                "commitMicros": stats.commit_micros, "auditSize": stats.audit_size,
+                "auditCheckpoint": stats.audit_checkpoint,
+            },
+            "disk": disk, "faults": telemetry::faults(),
+        }))
+    }
+
+    /// Bytes on the disk by what they are for. Counted anew twice a minute at most.
+    async fn disk_use(self: &Arc<Self>) -> Result<Value, Problem> {
+        let mut last = self.disk.lock().await;
+        if let Some((when, known)) = &*last
+            && when.elapsed() < DISK_EVERY
+        {
+            return Ok(known.clone());
+        }
+        let dir = self.config.data_dir.clone();
+        let counted = blocking(move || {
+            let of = |name: &str| bytes_below(&dir.join(name));
+            json!({"database": of("store.redb") + of("store.journal"), "files": of("blobs"), "audit": of("audit"),
+                "all": bytes_below(&dir)})
+        });
+        let counted = counted.await?;
+        *last = Some((Instant::now(), counted.clone()));
+        Ok(counted)
+    }
+
+    /// The other servers, as the console shows them.
+    pub(crate) fn peers_view(&self) -> Result<Value, Problem> {
+        let view = self.store.view()?;
+        let mut letters: HashMap<String, (usize, usize)> = HashMap::new();
+        for head in outbox::heads(&view)? {
+            let lane = &head.id.lane;
+            let of_peer = letters.entry(lane.peer.to_ascii_lowercase()).or_default();
+            of_peer.0 += 1;
+            of_peer.1 += isthmus_store::lane::depth(&view, lane, DEPTH_MAX)?;
+        }
+        let mut peers = Vec::new();
+        for info in self.addresses.all().into_iter().filter(|info| info.server_id != self.id) {
+            let road = self.outbox.road(&info.server_id);
+            let met = road.latest().clone();
+            let (lanes, waiting) = letters.get(&info.server_id.folded()).copied().unwrap_or_default();
+            let mut peer = json!({
+                "serverId": info.server_id, "name": info.server_name, "address": info.server_address,
+                "status": info.server_status, "area": info.area, "contact": info.contact_name,
+                "contactEmail": info.contact_email, "down": road.is_down(), "lanes": lanes, "letters": waiting,
+            });
+            if met.at_ms > 0 {
+                peer["lastContactMs"] = met.at_ms.into();
+            }
+            if let Some((serial, until_ms)) = met.certificate {
+                peer["certificate"] = json!({"serial": serial, "untilMs": until_ms});
+            }
+            if let Some((failures, wait)) = road.trouble() {
+                peer["failures"] = failures.into();
+                peer["retryInMs"] = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).into();
+            }
+            peers.push(peer);
+        }
+        peers.sort_by(|a, b| a["serverId"].as_str().cmp(&b["serverId"].as_str()));
+        Ok(json!({"peers": peers}))
     }
 
     pub(crate) fn outbox_view(&self) -> Result<Value, Problem> {
@@ -119,6 +206,16 @@ impl Server {
             }
         }
     }
+}
+
+/// What lies in a folder, or a file; what cannot be read counts nothing.
+fn bytes_below(path: &Path) -> u64 {
+    let Ok(meta) = std::fs::symlink_metadata(path) else { return 0 };
+    if !meta.is_dir() {
+        return meta.len();
+    }
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    entries.map(|entry| bytes_below(&entry.path())).sum()
 }
 
 fn seconds(micros: &u32) -> String {

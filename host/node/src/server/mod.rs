@@ -4,11 +4,13 @@ mod accounts;
 mod act;
 mod addresses;
 mod admin;
+mod administrators;
 mod ask;
 pub(crate) mod audit_search;
 mod bag;
 mod batch;
 mod client;
+mod consoles;
 mod enroll;
 mod explain;
 mod figures;
@@ -29,9 +31,11 @@ mod session;
 mod sns;
 mod socket;
 mod start;
+mod tally;
 mod texts;
 mod trail;
 mod turn;
+mod users;
 mod watch;
 mod web;
 
@@ -56,6 +60,7 @@ use crate::password::Passwords;
 use crate::reply::{Problem, chain};
 use crate::route::Route;
 use addresses::Addresses;
+use consoles::Consoles;
 use files::Files;
 use gate::Gate;
 use groups::Groups;
@@ -63,6 +68,7 @@ use outbox::Outbox;
 use push::{Hub, Pushed};
 use replays::Replays;
 use session::{Acks, Sessions};
+use tally::Tally;
 use trail::Trail;
 
 /// Every route of the client listener: what `docs/openapi/client.json` describes.
@@ -104,6 +110,10 @@ pub struct Server {
     /// Mirrors to be compared with their main servers.
     groups: Groups,
     admins: AdminTokens,
+    consoles: Consoles,
+    tally: Tally,
+    /// Bytes on the disk, and when they were counted.
+    disk: tokio::sync::Mutex<Option<(std::time::Instant, serde_json::Value)>>,
     connections: Listeners,
     runtime: tokio::runtime::Handle,
 }

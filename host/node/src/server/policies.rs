@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use http::Method;
 use isthmus_policy::{
     ActivateError, Activation, BundleSource, Diagnostics, Event, ListChange, ListChanged, ListError, Trip,
@@ -15,6 +17,7 @@ use super::Server;
 use super::accounts::internal;
 use super::admin::blocking;
 use super::client::{parse, parse_or_default};
+use super::consoles::Who;
 use super::replays::Range;
 use super::trail::Trail;
 use crate::admin_token::Role;
@@ -30,6 +33,7 @@ pub(crate) enum Endpoint {
     Activate,
     Rollback,
     Stage,
+    Upload,
     Canary,
     Diff,
     ShadowStart,
@@ -46,13 +50,14 @@ pub(crate) enum Endpoint {
 }
 
 /// This family's part of the listener's table of contents.
-pub(crate) const ROWS: [(Method, &str, Endpoint); 19] = [
+pub(crate) const ROWS: [(Method, &str, Endpoint); 20] = [
     (Method::GET, "/admin/v1/policy", Endpoint::Show),
     (Method::GET, "/admin/v1/policy/history", Endpoint::History),
     (Method::POST, "/admin/v1/policy/check", Endpoint::Check),
     (Method::POST, "/admin/v1/policy/activate", Endpoint::Activate),
     (Method::POST, "/admin/v1/policy/rollback", Endpoint::Rollback),
     (Method::POST, "/admin/v1/policy/stage", Endpoint::Stage),
+    (Method::POST, "/admin/v1/policy/upload", Endpoint::Upload),
     (Method::POST, "/admin/v1/policy/canary", Endpoint::Canary),
     (Method::GET, "/admin/v1/policy/diff", Endpoint::Diff),
     (Method::POST, "/admin/v1/policy/shadow", Endpoint::ShadowStart),
@@ -76,6 +81,7 @@ pub(crate) fn roles(endpoint: Endpoint) -> &'static [Role] {
         Endpoint::Diff | Endpoint::Shadow | Endpoint::Replay => &[Role::Security, Role::Audit],
         Endpoint::Check
         | Endpoint::Stage
+        | Endpoint::Upload
         | Endpoint::Canary
         | Endpoint::ShadowStart
         | Endpoint::ShadowStop
@@ -98,6 +104,7 @@ pub(crate) fn label(endpoint: Endpoint) -> &'static str {
         Endpoint::Activate => "policy.activate",
         Endpoint::Rollback => "policy.rollback",
         Endpoint::Stage => "policy.stage",
+        Endpoint::Upload => "policy.upload",
         Endpoint::Canary => "policy.canary",
         Endpoint::Diff => "policy.diff",
         Endpoint::ShadowStart => "policy.shadow.start",
@@ -138,6 +145,23 @@ impl Bundle {
     }
 }
 
+/// A bundle, file by file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Upload {
+    files: Vec<UploadedFile>,
+    #[serde(default)]
+    why: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UploadedFile {
+    /// Within the bundle, with `/`.
+    path: String,
+    base64: String,
+}
+
 /// A bundle, and which records to judge.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
@@ -173,7 +197,7 @@ struct Change {
 pub(crate) async fn dispatch(
     server: &Arc<Server>,
     endpoint: Endpoint,
-    role: Role,
+    who: &Who,
     param: &str,
     query: &str,
     body: &[u8],
@@ -182,14 +206,15 @@ pub(crate) async fn dispatch(
         Endpoint::Show => value(server.policy.show()),
         Endpoint::History => Ok(json!({"history": server.policy.history(), "staged": server.policy.staged()})),
         Endpoint::Check => server.check_policy(parse(body)?).await,
-        Endpoint::Activate => server.activate_policy(role, parse(body)?).await,
-        Endpoint::Rollback => server.roll_back_policy(role, parse_or_default(body)?).await,
-        Endpoint::Stage => server.stage_policy(role, parse(body)?).await,
-        Endpoint::Canary => server.try_policy(role, parse(body)?).await,
+        Endpoint::Activate => server.activate_policy(who, parse(body)?).await,
+        Endpoint::Rollback => server.roll_back_policy(who, parse_or_default(body)?).await,
+        Endpoint::Stage => server.stage_policy(who, parse(body)?).await,
+        Endpoint::Upload => server.upload_policy(who, parse(body)?).await,
+        Endpoint::Canary => server.try_policy(who, parse(body)?).await,
         Endpoint::Diff => server.diff_policies(query).await,
-        Endpoint::ShadowStart => server.start_shadow(role, parse(body)?).await,
+        Endpoint::ShadowStart => server.start_shadow(who, parse(body)?).await,
         Endpoint::Shadow => server.policy.shadow_report().map_or_else(|| Err(no_shadow()), value),
-        Endpoint::ShadowStop => server.stop_shadow(role).await,
+        Endpoint::ShadowStop => server.stop_shadow(who).await,
         Endpoint::ReplayStart => {
             let Past { dir, staged, generation, from_ms, to_ms, limit } = parse(body)?;
             let source = Bundle { dir, staged, generation, why: String::new() }.source()?;
@@ -201,16 +226,12 @@ pub(crate) async fn dispatch(
         Endpoint::WhatIf => server.what_if(parse(body)?).await,
         Endpoint::Lists => Ok(json!({"lists": server.policy.lists()})),
         Endpoint::List => server.list(param),
-        Endpoint::ChangeList => server.change_list(role, param, parse(body)?).await,
+        Endpoint::ChangeList => server.change_list(who, param, parse(body)?).await,
     }
 }
 
 fn value(answer: impl serde::Serialize) -> Result<Value, Problem> {
     serde_json::to_value(answer).map_err(Problem::fault)
-}
-
-fn admin(role: Role) -> String {
-    format!("admin:{}", role.as_str())
 }
 
 impl Server {
@@ -222,17 +243,36 @@ impl Server {
         }
     }
 
-    async fn stage_policy(self: &Arc<Self>, role: Role, ask: Bundle) -> Result<Value, Problem> {
-        let by = admin(role);
+    async fn stage_policy(self: &Arc<Self>, who: &Who, ask: Bundle) -> Result<Value, Problem> {
         let dir =
             ask.dir.ok_or_else(|| Refusal::field(Code::MISSING_FIELD, "dir", "is missing: what is to be staged"))?;
-        let (server, folder, who, why) = (self.clone(), dir.clone(), by.clone(), ask.why.clone());
-        let done = blocking(move || server.policy.stage(&folder, &who, &why)).await?;
-        let mut fields = vec![("why".to_owned(), ask.why)];
+        self.stage(who, BundleSource::Dir(dir), ask.why).await
+    }
+
+    /// Stages a bundle that comes with the request.
+    async fn upload_policy(self: &Arc<Self>, who: &Who, ask: Upload) -> Result<Value, Problem> {
+        let read = |file: UploadedFile| {
+            let at = format!("files: {}", file.path);
+            let wrong = |what: &str| Refusal::field(Code::INVALID_FIELD, &at, what);
+            let plain = |part: &str| !part.is_empty() && part != ".." && part != "." && !part.contains('\\');
+            if !file.path.split('/').all(plain) {
+                return Err(wrong("is no path within a bundle"));
+            }
+            let bytes = BASE64.decode(&file.base64).map_err(|_| wrong("its content is no Base64"))?;
+            Ok((file.path, bytes))
+        };
+        let files = ask.files.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        self.stage(who, BundleSource::Files(files), ask.why).await
+    }
+
+    async fn stage(self: &Arc<Self>, who: &Who, source: BundleSource, why: String) -> Result<Value, Problem> {
+        let (server, target, by, reason) = (self.clone(), source.to_string(), who.actor(), why.clone());
+        let done = blocking(move || server.policy.stage(source, &by, &reason)).await?;
+        let mut fields = vec![("why".to_owned(), why)];
         if let Ok((staged, _)) = &done {
             fields.push(("digest".to_owned(), staged.digest.clone()));
         }
-        let trail = self.policy_act("policy.stage", &by, &dir.display().to_string(), fields);
+        let trail = self.policy_act("policy.stage", &who.actor(), &target, fields);
         let (staged, report) = self.recorded(trail, done.map_err(activate_problem)).await?;
         let mut answer = value(staged)?;
         answer["plugins"] = value(report.plugins)?;
@@ -241,7 +281,7 @@ impl Server {
     }
 
     /// Instantiates a bundle's plugins and runs its own cases.
-    async fn try_policy(self: &Arc<Self>, role: Role, ask: Bundle) -> Result<Value, Problem> {
+    async fn try_policy(self: &Arc<Self>, who: &Who, ask: Bundle) -> Result<Value, Problem> {
         let source = ask.source()?;
         let target = source.to_string();
         let server = self.clone();
@@ -250,7 +290,7 @@ impl Server {
             let (cases, failed) = (report.cases.len(), report.failed());
             [("cases".to_owned(), cases.to_string()), ("failed".to_owned(), failed.to_string())]
         });
-        let trail = self.policy_act("policy.canary", &admin(role), &target, fields.collect());
+        let trail = self.policy_act("policy.canary", &who.actor(), &target, fields.collect());
         value(self.recorded(trail, done.map_err(|diagnostics| broken(&diagnostics))).await?)
     }
 
@@ -268,22 +308,22 @@ impl Server {
         }
     }
 
-    async fn start_shadow(self: &Arc<Self>, role: Role, ask: Bundle) -> Result<Value, Problem> {
-        let (source, by) = (ask.source()?, admin(role));
-        let (server, target, who) = (self.clone(), source.to_string(), by.clone());
-        let done = blocking(move || server.policy.shadow_start(source, &who)).await?;
+    async fn start_shadow(self: &Arc<Self>, who: &Who, ask: Bundle) -> Result<Value, Problem> {
+        let (source, by) = (ask.source()?, who.actor());
+        let (server, target, starter) = (self.clone(), source.to_string(), by.clone());
+        let done = blocking(move || server.policy.shadow_start(source, &starter)).await?;
         let mut fields = vec![("why".to_owned(), ask.why)];
         fields.extend(done.iter().map(|report| ("digest".to_owned(), report.digest.clone())));
         let trail = self.policy_act("policy.shadow.start", &by, &target, fields);
         value(self.recorded(trail, done.map_err(|diagnostics| broken(&diagnostics))).await?)
     }
 
-    async fn stop_shadow(self: &Arc<Self>, role: Role) -> Result<Value, Problem> {
+    async fn stop_shadow(self: &Arc<Self>, who: &Who) -> Result<Value, Problem> {
         let report = self.policy.shadow_stop().ok_or_else(no_shadow)?;
         let counts = &report.comparison;
         let fields = [("judged", counts.judged), ("disagreed", counts.disagreed), ("dropped", report.dropped)];
         let fields = fields.map(|(name, count)| (name.to_owned(), count.to_string()));
-        let trail = self.policy_act("policy.shadow.stop", &admin(role), &report.digest, fields.to_vec());
+        let trail = self.policy_act("policy.shadow.stop", &who.actor(), &report.digest, fields.to_vec());
         self.note(&trail).await;
         value(report)
     }
@@ -322,8 +362,8 @@ impl Server {
         }
     }
 
-    async fn activate_policy(self: &Arc<Self>, role: Role, ask: Bundle) -> Result<Value, Problem> {
-        value(self.activate(ask.source()?, &admin(role), &ask.why).await?)
+    async fn activate_policy(self: &Arc<Self>, who: &Who, ask: Bundle) -> Result<Value, Problem> {
+        value(self.activate(ask.source()?, &who.actor(), &ask.why).await?)
     }
 
     /// Swaps a bundle in; the act and its failure are recorded. Answers when nothing of the old generation is left.
@@ -338,8 +378,8 @@ impl Server {
         self.swapped("policy.activate", by, &target, why, done).await
     }
 
-    async fn roll_back_policy(self: &Arc<Self>, role: Role, ask: Back) -> Result<Value, Problem> {
-        let by = admin(role);
+    async fn roll_back_policy(self: &Arc<Self>, who: &Who, ask: Back) -> Result<Value, Problem> {
+        let by = who.actor();
         let target = ask.to.map_or_else(|| "previous".to_owned(), |n| n.to_string());
         let (server, who, reason) = (self.clone(), by.clone(), ask.why.clone());
         let done = blocking(move || server.policy.rollback(ask.to, &by, &ask.why)).await?;
@@ -396,8 +436,8 @@ impl Server {
         Ok(list)
     }
 
-    async fn change_list(self: &Arc<Self>, role: Role, name: &str, ask: Change) -> Result<Value, Problem> {
-        let (expected, why, by) = (ask.revision, ask.why.clone(), admin(role));
+    async fn change_list(self: &Arc<Self>, who: &Who, name: &str, ask: Change) -> Result<Value, Problem> {
+        let (expected, why, by) = (ask.revision, ask.why.clone(), who.actor());
         let change = ask.what()?;
         let (server, list, who, reason) = (self.clone(), name.to_owned(), by.clone(), why.clone());
         let done = blocking(move || server.policy.change_list(&list, change, expected, &who, &reason)).await?;

@@ -470,6 +470,7 @@ impl Server {
             let settled = batch.len();
             for (_, outcome) in &batch {
                 metrics::counter!("isthmus_letters_total", "outcome" => outcome.label()).increment(1);
+                self.tally.ended(outcome);
             }
             if let Err(error) = self.settle_batch(batch).await {
                 tracing::error!(

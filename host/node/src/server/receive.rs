@@ -121,6 +121,7 @@ impl Server {
                 move |tx| turn.take(|| rule(tx)),
                 move |received| {
                     if let Received::Kept(done) = received {
+                        server.tally.received();
                         server.after(done, generation);
                     }
                 },

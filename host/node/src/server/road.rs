@@ -5,12 +5,13 @@
 //! not one per conversation, and other peers notice nothing.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use super::bag::Bag;
+use crate::clock;
 
 /// Bounds of the waiting between two attempts.
 #[derive(Clone, Copy, Debug)]
@@ -40,9 +41,19 @@ struct State {
     closed: bool,
 }
 
+/// The latest that was heard of a peer since the start.
+#[derive(Clone, Default)]
+pub(crate) struct Met {
+    /// When it called or answered, in milliseconds since 1970 UTC; 0: not yet.
+    pub(crate) at_ms: u64,
+    /// Serial number of the certificate it called with, and when that ends.
+    pub(crate) certificate: Option<(String, u64)>,
+}
+
 /// The way to one peer.
 pub(crate) struct Road {
     state: Mutex<State>,
+    met: Mutex<Met>,
     changed: Notify,
     permits: Semaphore,
     /// What goes together, if the peer takes it so.
@@ -62,6 +73,7 @@ impl Road {
     pub(crate) fn new(in_flight: usize) -> Road {
         Road {
             state: Mutex::default(),
+            met: Mutex::default(),
             changed: Notify::new(),
             permits: Semaphore::new(in_flight),
             bag: Bag::default(),
@@ -116,6 +128,29 @@ impl Road {
         }
     }
 
+    /// The peer called, with this certificate.
+    pub(crate) fn met(&self, at_ms: u64, serial: Option<&str>, not_after: Option<SystemTime>) {
+        let mut met = self.latest();
+        met.at_ms = at_ms;
+        let Some((serial, end)) = serial.zip(not_after) else { return };
+        if met.certificate.as_ref().is_none_or(|(known, _)| known != serial) {
+            let end = end.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+            met.certificate = Some((serial.to_owned(), u64::try_from(end).unwrap_or(u64::MAX)));
+        }
+    }
+
+    /// The latest that was heard of the peer.
+    pub(crate) fn latest(&self) -> MutexGuard<'_, Met> {
+        self.met.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Failures in a row, and how long until the next attempt.
+    pub(crate) fn trouble(&self) -> Option<(u32, Duration)> {
+        let state = self.locked();
+        let when = state.retry_at?;
+        Some((state.failures, when.saturating_duration_since(Instant::now())))
+    }
+
     /// Nothing goes any more: the server stops.
     pub(crate) fn close(&self) {
         self.locked().closed = true;
@@ -147,6 +182,7 @@ impl Leave<'_> {
         let was_down = state.retry_at.is_some();
         *state = State { closed: state.closed, ..State::default() };
         drop(state);
+        self.road.latest().at_ms = clock::now_ms();
         self.probe = false;
         if was_down {
             self.road.changed.notify_waiters();

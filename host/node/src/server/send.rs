@@ -211,6 +211,9 @@ impl Server {
 
     /// After the commit, in commit order.
     fn accepted(self: &Arc<Self>, accepted: &Accepted, generation: u64) {
+        if !accepted.duplicate {
+            self.tally.sent();
+        }
         self.deliver(&accepted.deliveries);
         for letter in &accepted.letters {
             self.post(letter.clone(), judged_by(letter, generation));

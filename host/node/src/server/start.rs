@@ -20,6 +20,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::addresses::Addresses;
+use super::consoles::Consoles;
 use super::enroll::{EnrollError, IdentityFolder, PlatformLink, ca_unusable, enroll};
 use super::files::Files;
 use super::gate::Gate;
@@ -28,10 +29,12 @@ use super::outbox::{Outbox, Settlements};
 use super::push::Hub;
 use super::replays::Replays;
 use super::session::{Acks, Sessions};
+use super::tally::Tally;
 use super::{Directory, Listeners, Server, admin, client, sns};
 use crate::admin_token::{AdminTokenError, AdminTokens, Role, read_plain};
 use crate::config::ServerConfig;
 use crate::password::{PasswordError, Passwords};
+use crate::reply::Problem;
 use crate::{clock, shipped};
 
 /// Life of the listeners' own certificates; they are issued anew at each start.
@@ -72,6 +75,9 @@ pub enum StartError {
     /// Administrators' tokens.
     #[error(transparent)]
     Tokens(#[from] AdminTokenError),
+    /// Administrators' accounts.
+    #[error("the administrators' accounts cannot be made")]
+    Administrators(#[source] Box<Problem>),
     /// Password hashing.
     #[error(transparent)]
     Passwords(#[from] PasswordError),
@@ -167,6 +173,7 @@ impl Server {
         let bound = Bound::bind(&config).await?;
         let tls = Tls::build(&config, &trust, credentials)?;
         let (server, settlements) = open(config, &tls)?;
+        server.appoint_first().await.map_err(|problem| StartError::Administrators(problem.into()))?;
         let running = RunningServer::serve(&server, bound, tls, settlements)?;
         tracing::info!(
             server = %running.server_id, interconnect = running.interconnect, client = running.client,
@@ -246,6 +253,9 @@ fn open(config: ServerConfig, tls: &Tls) -> Result<(Arc<Server>, Settlements), S
         searches: Arc::new(Semaphore::new(cores.max(2))),
         groups: Groups::default(),
         admins: AdminTokens::open(&config.data_dir, &config.admin_tokens)?,
+        consoles: consoles(&config),
+        tally: Tally::new(clock::now_ms()),
+        disk: tokio::sync::Mutex::default(),
         connections: Listeners::default(),
         runtime: tokio::runtime::Handle::current(),
         config,
@@ -256,6 +266,15 @@ fn open(config: ServerConfig, tls: &Tls) -> Result<(Arc<Server>, Settlements), S
         addresses,
     };
     Ok((Arc::new(server), settlements))
+}
+
+fn consoles(config: &ServerConfig) -> Consoles {
+    let sessions = &config.admin_sessions;
+    Consoles::new(
+        config.server.id.as_str(),
+        Duration::from_secs(sessions.idle_s),
+        Duration::from_secs(sessions.session_s),
+    )
 }
 
 fn store_options(config: &ServerConfig) -> Options {
@@ -349,7 +368,8 @@ impl RunningServer {
         self.spawn(bound.client, Transport::Tls(tls.local.clone()), client_limits, live, service, stopped);
 
         let (of, table) = (server.clone(), Arc::new(admin::table()?));
-        let service = move |request: Request<Incoming>, _| admin::serve(of.clone(), table.clone(), request);
+        let service =
+            move |request: Request<Incoming>, on: Arc<Connection>| admin::serve(of.clone(), table.clone(), request, on);
         let live = server.connections.admin.clone();
         self.spawn(bound.admin, Transport::Tls(tls.local.clone()), limits, live, service, stopped);
         Ok(())

@@ -106,7 +106,9 @@ async fn carry_out(
     }
     let peer = admitted(server, connection).await?;
     // Whoever calls us can be called: do not let what waits for them wait longer.
-    server.outbox.road(&peer).hint();
+    let road = server.outbox.road(&peer);
+    road.met(crate::clock::now_ms(), connection.serial.as_deref(), connection.not_after);
+    road.hint();
     let found = match route {
         Route::Call(found) => found,
         Route::Letters => {
