@@ -61,6 +61,10 @@ fn tips(isthmus: &str, record: &Path, north: &ServerRecord, south: &ServerRecord
             ],
         ),
         (
+            "south's console, as sysadmin, secadmin or auditadmin (the one-time passwords are to be changed at once)",
+            vec![south.admin.clone(), format!("cat {}/admin-passwords.json", south.data_dir.display())],
+        ),
+        (
             "alice writes to carol; north masks a keyword (“forbidden” would be refused; south has “smuggled”, “suspicious”)",
             vec![
                 login(north, alice, "ALICE"),

@@ -29,6 +29,8 @@ use crate::reply::{Problem, Reply, answer, json as json_reply, refuse, whole};
 use crate::request::number;
 use crate::route::{Found, Table};
 
+/// The page that stands at `/`: the console.
+const START: &str = "console/index.html";
 /// Bytes of an administrator's request.
 const BODY_MAX: usize = 256 * 1024;
 /// Of one that brings a whole list or bundle.
@@ -114,7 +116,10 @@ pub(crate) async fn serve(
     let (endpoint, params) = match table.find(request.method(), request.uri().path()) {
         Found::Endpoint(endpoint, params) => (endpoint, params),
         Found::WrongMethod(allowed) => return crate::request::wrong_method(&allowed, &id),
-        Found::Nothing => return crate::request::no_route(&id),
+        Found::Nothing => {
+            let page = super::web::serve(START, request.method(), request.uri().path(), request.headers());
+            return page.map_or_else(|| crate::request::no_route(&id), |page| crate::request::tag(page, &id));
+        }
     };
     let open = match endpoint {
         Endpoint::Health => Some(whole(200, "text/plain; charset=utf-8", "ok\n")),
