@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use isthmus_tests::{Client, Event, Site, World, bundle};
-use serde_json::Value;
+use isthmus_tests::{Client, Event, Role, Site, World, bundle};
+use serde_json::{Value, json};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 const WORDS: [&str; 2] = ["aaa", "bbb"];
@@ -188,6 +188,30 @@ async fn a_peer_that_the_new_policy_denies_is_refused_from_the_answer_on_and_wel
     south.rollback(before).await;
     alice.send(&carol.id, "four").await;
     assert_eq!(carol.texts_once(2).await, ["one", "four"]);
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_setting_is_told_by_file_line_and_pointer_on_every_way_in() {
+    let world = World::one().await;
+    let north = world.north();
+    let before = north.generation().await;
+    let lines = "name = \"strict\"\ncomponent = \"builtin:access-list\"\ngrants = [\"lists\", \"directory\"]\n\
+                 [[plugin.settings.rules]]\nlist = \"black\"\nserver = [\"rival\"]";
+    let dir = bundle::with_plugin(world.folder("wrong"), lines);
+    let text = std::fs::read_to_string(dir.join("policy.toml")).unwrap();
+    let line = text[..text.find("server = [").unwrap()].matches('\n').count() + 1;
+    let plugin = text.matches("[[plugin]]").count() - 1;
+    let expected = format!("policy.toml:{line} (/plugin/{plugin}/settings/rules/0/server)");
+    for way in ["check", "stage", "canary", "shadow", "activate"] {
+        let asked = json!({"dir": dir, "why": "a test"});
+        let said = north.admin(Role::Security).post(&format!("/admin/v1/policy/{way}"), &asked).await;
+        let said = said.unwrap_err().to_string();
+        assert!(said.contains(&expected) && said.contains("did you mean `servers`"), "{way}: {said}");
+    }
+    assert_eq!(north.generation().await, before);
+    let staged = north.admin(Role::Security).get("/admin/v1/policy/history").await.unwrap();
+    assert_eq!(staged["staged"], json!([]), "{staged}");
     world.finish().await;
 }
 

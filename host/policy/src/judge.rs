@@ -76,7 +76,7 @@ impl Judgement {
 }
 
 /// A judgement as people and programs are shown it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Said {
     /// `allowed`, `rewritten`, `held`, `denied`, `rejected`.
     pub outcome: String,

@@ -64,7 +64,7 @@ fn a_denial_names_the_plugin_and_its_public_reason() {
     house.activate(&policy, &format!("{OPEN}{}", black("peers", "\"north\"")));
     let outcome = policy.begin().access(&call(Direction::Inbound, "north"));
     let reason = outcome.reason.unwrap();
-    assert_eq!((reason.code.as_str(), reason.text.as_str()), ("blacklisted", "peers says no"));
+    assert_eq!((reason.code.as_str(), reason.text.as_str()), ("blacklisted#/rules/0", "peers says no"));
     let step = &outcome.steps[0];
     assert_eq!((&*step.plugin, step.digest.len(), step.hook), ("peers", 16, "access"));
     assert_eq!(step.reason.as_ref(), Some(&reason));

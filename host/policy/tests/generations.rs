@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use isthmus_policy::{ActivateError, Direction, Level, PolicyError};
+use isthmus_policy::{ActivateError, BundleSource, Direction, Level, PolicyError};
 use support::{House, OPEN, call, with};
 
 fn named(name: &str, access: &str) -> String {
@@ -230,4 +230,27 @@ fn a_broken_default_bundle_is_told() {
         Err(PolicyError::NoUsableBundle(found)) => assert!(found.has_errors()),
         other => panic!("{:?}", other.map(|policy| policy.show())),
     }
+}
+
+#[test]
+fn a_wrong_setting_is_told_by_line_and_pointer_wherever_its_bundle_comes_from() {
+    let house = House::new();
+    let policy = house.open();
+    let plugin = "[[plugin]]\nname = \"it\"\ncomponent = \"builtin:rate-guard\"\ngrants = [\"lists\", \"counters\"]\n\
+                  [[plugin.settings.limits]]\nrate = \"20/fortnight\"\n";
+    let manifest = format!("{OPEN}{plugin}");
+    let dir = house.bundle("wrong", &[("policy.toml", &manifest)]);
+    let files = BundleSource::Files(vec![("policy.toml".into(), manifest.clone().into_bytes())]);
+    let line = manifest.lines().count();
+    for said in [
+        policy.check(&dir).unwrap_err().to_string(),
+        policy.check(files.clone()).unwrap_err().to_string(),
+        policy.canary(&dir).unwrap_err().to_string(),
+        policy.stage(&dir, "test", "because").unwrap_err().to_string(),
+        policy.activate(&dir, "test", "because").unwrap_err().to_string(),
+        policy.activate(files, "test", "because").unwrap_err().to_string(),
+    ] {
+        assert!(said.contains(&format!("policy.toml:{line} (/plugin/0/settings/limits/0/rate)")), "{said}");
+    }
+    assert_eq!((policy.history().len(), policy.staged().len()), (1, 0));
 }

@@ -157,9 +157,9 @@ fn a_canary_runs_the_bundles_own_cases() {
     let report = policy.canary(&dir).unwrap();
     assert_eq!((report.cases.len(), report.failed(), report.check.plugins.len()), (2, 1, 1));
     assert_eq!(report.cases[1].differs, ["outcome: expected \"rejected\", found \"allowed\""]);
-    assert_eq!((report.cases[1].line, policy.history().len()), (Some(5), 1));
+    assert_eq!((report.cases[1].line, policy.history().len()), (Some(6), 1));
     std::fs::write(dir.join("tests.toml"), "[[case]]\nname = \"x\"\n").unwrap();
-    assert!(policy.canary(&dir).unwrap_err().to_string().contains("tests.toml:1"));
+    assert!(policy.canary(&dir).unwrap_err().to_string().contains("tests.toml:2"));
 }
 
 #[test]

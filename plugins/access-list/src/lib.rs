@@ -6,6 +6,8 @@
 //! are not friends. Then, in the mode `listed-only`, another server needs a white rule. What no rule
 //! speaks of is left to the next plugin.
 //!
+//! A denial names the rule, or the entry of a list, that decided it.
+//!
 //! The entries of `black_list` and `white_list` are servers, or users where they hold an `@`.
 //!
 //! A condition that is left out holds for all; an empty one (`servers = []`, an empty list file)
@@ -106,6 +108,9 @@ struct Entry {
     direction: Way,
     hours: Option<Hours>,
     reason: Option<String>,
+    /// Where it stands in the settings; for a list, with the places of its entries.
+    pointer: String,
+    places: Vec<usize>,
 }
 
 impl Plugin for AccessList {
@@ -135,13 +140,11 @@ impl Plugin for AccessList {
 
     fn init(settings: Settings) -> Result<Self, String> {
         let (mut black, mut white) = (Vec::new(), Vec::new());
-        black.extend(settings.black_list.as_deref().into_iter().flat_map(Entry::of_list));
-        white.extend(settings.white_list.as_deref().into_iter().flat_map(Entry::of_list));
-        for rule in settings.rules {
-            match rule.list {
-                List::Black => black.push(rule.into()),
-                List::White => white.push(rule.into()),
-            }
+        black.extend(settings.black_list.as_deref().into_iter().flat_map(|list| Entry::of_list(list, "/black_list")));
+        white.extend(settings.white_list.as_deref().into_iter().flat_map(|list| Entry::of_list(list, "/white_list")));
+        for (number, rule) in settings.rules.into_iter().enumerate() {
+            let list = if rule.list == List::Black { &mut black } else { &mut white };
+            list.push(Entry { pointer: format!("/rules/{number}"), ..rule.into() });
         }
         Ok(Self {
             own: Patterns::from_iter(settings.own),
@@ -162,16 +165,16 @@ impl Access for AccessList {
         }
         let fits = |entry: &&Entry| entry.fits(call, peer, self.offset);
         if let Some(entry) = self.black.iter().find(fits) {
-            return Decision::Deny(entry.denial(peer));
+            return Decision::Deny(entry.denial(call, peer));
         }
         if self.friends_only && is_from_a_stranger(call) {
-            return Decision::Deny(Reason::new("stranger", STRANGER));
+            return Decision::Deny(Reason::new("stranger", STRANGER).by("/strangers"));
         }
         if self.white.iter().any(|entry| fits(&entry)) {
             return Decision::Allow;
         }
         if self.listed_only && peer.is_some() {
-            return Decision::Deny(Reason::new("not-listed", UNWANTED));
+            return Decision::Deny(Reason::new("not-listed", UNWANTED).by("/mode"));
         }
         Decision::Abstain
     }
@@ -191,12 +194,15 @@ fn is_from_a_stranger(call: &Call) -> bool {
 
 impl Entry {
     /// One of the bundle's lists: what holds an `@` is a user, all else a server.
-    fn of_list(list: &str) -> [Self; 2] {
-        let (users, servers): (Vec<_>, Vec<_>) =
-            lists::entries(list).into_iter().partition(|entry| entry.contains('@'));
-        let servers = Some(Patterns::from_iter(servers));
-        let users = Some(Patterns::from_iter(users));
-        [Self { servers, ..Self::default() }, Self { users, ..Self::default() }]
+    fn of_list(list: &str, pointer: &str) -> [Self; 2] {
+        let entries = lists::entries(list).into_iter().enumerate();
+        let (users, servers): (Vec<_>, Vec<_>) = entries.partition(|(_, entry)| entry.contains('@'));
+        let part = |entries: Vec<(usize, String)>| {
+            let (places, entries): (_, Vec<_>) = entries.into_iter().unzip();
+            (Some(Patterns::from_iter(entries)), Self { pointer: pointer.to_owned(), places, ..Self::default() })
+        };
+        let ((servers, of_servers), (users, of_users)) = (part(servers), part(users));
+        [Self { servers, ..of_servers }, Self { users, ..of_users }]
     }
 
     /// Whether every condition holds. One about the other server fails where there is none.
@@ -214,9 +220,15 @@ impl Entry {
             && self.hours.is_none_or(|hours| hours.contain(call.time_ms, offset))
     }
 
-    fn denial(&self, peer: Option<&Server>) -> Reason {
+    fn denial(&self, call: &Call, peer: Option<&Server>) -> Reason {
         let usual = if peer.is_some() { UNWANTED } else { REFUSED };
-        Reason::new("blacklisted", self.reason.as_deref().unwrap_or(usual))
+        let reason = Reason::new("blacklisted", self.reason.as_deref().unwrap_or(usual));
+        let server = self.servers.as_ref().zip(peer).and_then(|(servers, peer)| servers.find(&peer.id));
+        let found = server.or_else(|| self.users.as_ref()?.find(&call.actor));
+        match found.and_then(|found| self.places.get(found as usize)) {
+            Some(place) => reason.by(format!("{}/{place}", self.pointer)),
+            None => reason.by(&self.pointer),
+        }
     }
 }
 
@@ -249,6 +261,7 @@ impl From<Rule> for Entry {
             direction: rule.direction,
             hours: rule.hours,
             reason: rule.reason,
+            ..Self::default()
         }
     }
 }

@@ -30,22 +30,25 @@ fn without_settings_it_has_no_opinion() {
 #[test]
 fn a_black_server_is_denied_in_public_words() {
     let settings = r#"{"rules":[{"list":"black","servers":["north","n-*"]}]}"#;
-    let denied = "blacklisted: this server is not admitted here";
+    let denied = "blacklisted#/rules/0: this server is not admitted here";
     check(settings, &[("north", denied), ("NORTH", denied), ("n-1", denied), ("south", "abstain")]);
 }
 
 #[test]
 fn a_list_of_the_bundle_counts_like_a_rule() {
-    check(r#"{"black_list":"bad"}"#, &[("evil", "blacklisted"), ("spam-7", "blacklisted"), ("north", "abstain")]);
+    check(
+        r#"{"black_list":"bad"}"#,
+        &[("evil", "blacklisted#/black_list/0"), ("spam-7", "blacklisted#/black_list/1"), ("north", "abstain")],
+    );
     check(
         r#"{"mode":"listed-only","white_list":"bad"}"#,
-        &[("evil", "allow"), ("north", "not-listed: this server is not admitted here")],
+        &[("evil", "allow"), ("north", "not-listed#/mode: this server is not admitted here")],
     );
 }
 
 #[test]
 fn an_entry_with_an_at_sign_is_a_user() {
-    check(r#"{"black_list":"users"}"#, &[("north", "blacklisted"), ("", "blacklisted: this is")]);
+    check(r#"{"black_list":"users"}"#, &[("north", "blacklisted"), ("", "blacklisted#/black_list/0: this is")]);
     check(r#"{"black_list":"users"}"#, &[("bob", "blacklisted"), ("alice@north", "blacklisted")]);
     check(r#"{"mode":"listed-only","white_list":"users"}"#, &[("north", "allow")]);
 }
@@ -106,7 +109,7 @@ fn strangers_may_write_unless_the_settings_deny_it() {
     let cases: [(&str, &str, Change); 10] = [
         ("{}", "abstain", |call| call.target = "stranger@south".into()),
         (r#"{"strangers":"allow"}"#, "abstain", |call| call.target = "stranger@south".into()),
-        (DENY, "stranger: only friends may write", |call| call.target = "stranger@south".into()),
+        (DENY, "stranger#/strangers: only friends may write", |call| call.target = "stranger@south".into()),
         (DENY, "abstain", |_| {}),
         (DENY, "abstain", |call| call.target = "unheard@west".into()),
         (DENY, "abstain", |call| call.target = call.actor.clone()),
@@ -173,8 +176,8 @@ fn a_rule_holds_within_its_hours() {
 #[test]
 fn a_rule_s_reason_is_what_those_denied_are_told() {
     let settings = r#"{"rules":[{"list":"black","reason":"本服务器暂停互联"}]}"#;
-    check(settings, &[("north", "blacklisted: 本服务器暂停互联")]);
-    check(r#"{"rules":[{"list":"black"}]}"#, &[("", "blacklisted: this is not admitted here")]);
+    check(settings, &[("north", "blacklisted#/rules/0: 本服务器暂停互联")]);
+    check(r#"{"rules":[{"list":"black"}]}"#, &[("", "blacklisted#/rules/0: this is not admitted here")]);
 }
 
 #[test]

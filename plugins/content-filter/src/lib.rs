@@ -12,9 +12,11 @@ use regex_lite::{Regex, RegexBuilder};
 use serde::Deserialize;
 
 mod files;
+mod hits;
 mod text;
 
-use text::{changes_by_folding, folded, masked, places};
+use hits::Hits;
+use text::folded;
 
 /// Host in the first or second group; a user before `@` is none.
 const LINK: &str = r"\b(?:[a-z][a-z0-9+.-]*://(?:[^\s/?#]*@)?([^\s/?#:]+)|(www\.[^\s/?#:]+))\S*";
@@ -98,9 +100,9 @@ pub struct ContentFilter {
     /// A contiguous NFA: a third slower than a DFA per byte, but a small part of its size, and
     /// a call that starts from the snapshot pays for every page that it touches.
     automaton: AhoCorasick,
-    /// Group of each keyword, by the automaton's pattern number.
-    group_of: Vec<u32>,
-    expressions: Vec<(Regex, usize)>,
+    /// Group of each keyword, and its place there, by the automaton's pattern number.
+    group_of: Vec<(u32, u32)>,
+    expressions: Vec<(Regex, usize, u32)>,
     links: Option<(Regex, Patterns, usize)>,
     files: Vec<(FileRule, usize)>,
     groups: Vec<Group>,
@@ -121,6 +123,8 @@ struct Group {
     action: Action,
     reason: Reason,
     label: Option<String>,
+    /// Where it stands in the settings: what is found adds its place.
+    pointer: String,
 }
 
 impl Plugin for ContentFilter {
@@ -160,33 +164,41 @@ impl Plugin for ContentFilter {
     fn init(settings: Settings) -> Result<Self, String> {
         let fold = !settings.case_sensitive;
         let mut groups = Vec::new();
-        let mut group = |then: Then, code: &str, usual: &str| {
+        let mut group = |pointer: String, then: Then, code: &str, usual: &str| {
             let reason = Reason::new(code, then.reason.as_deref().unwrap_or(usual));
-            groups.push(Group { action: then.action, reason, label: then.label });
+            groups.push(Group { action: then.action, reason, label: then.label, pointer });
             groups.len() - 1
         };
         let (mut words, mut group_of, mut expressions) = (Vec::new(), Vec::new(), Vec::new());
         for (number, keywords) in (0..).zip(settings.keywords) {
             let listed = keywords.list.as_deref().map(lists::entries);
             let all = keywords.words.into_iter().chain(listed).flatten().map(|word| word.trim().to_owned());
-            for word in all.filter(|word| !word.is_empty()) {
+            for (place, word) in (0..).zip(all).filter(|(_, word)| !word.is_empty()) {
                 words.push(if fold { folded(&word) } else { word });
-                group_of.push(number);
+                group_of.push((number, place));
             }
-            group(keywords.then, "keyword", "the text contains words that are not allowed here");
+            let within = if keywords.list.is_some() { "list" } else { "words" };
+            group(
+                format!("/keywords/{number}/{within}"),
+                keywords.then,
+                "keyword",
+                "the text contains words that are not allowed here",
+            );
         }
-        for patterns in settings.patterns {
-            let number = group(patterns.then, "pattern", "the text contains something that is not allowed here");
-            for expression in &patterns.expressions {
-                expressions.push((regex(expression, fold)?, number));
+        for (at, patterns) in settings.patterns.into_iter().enumerate() {
+            let pointer = format!("/patterns/{at}/expressions");
+            let number =
+                group(pointer, patterns.then, "pattern", "the text contains something that is not allowed here");
+            for (place, expression) in (0..).zip(&patterns.expressions) {
+                expressions.push((regex(expression, fold)?, number, place));
             }
         }
         let links = settings.links.map(|links| {
-            let number = group(links.then, "link", "links are not allowed here");
+            let number = group("/links".to_owned(), links.then, "link", "links are not allowed here");
             Ok::<_, String>((regex(LINK, true)?, Patterns::from_iter(links.allowed), number))
         });
-        let files = settings.files.into_iter().map(|rule| {
-            let number = group(rule.then, "file", "this file is not allowed here");
+        let files = settings.files.into_iter().enumerate().map(|(at, rule)| {
+            let number = group(format!("/files/{at}"), rule.then, "file", "this file is not allowed here");
             let (other_than, larger_than) = (rule.other_than, rule.larger_than);
             (FileRule { types: rule.types.map(Patterns::from_iter), other_than, larger_than }, number)
         });
@@ -214,7 +226,7 @@ impl Content for ContentFilter {
         // No text has more characters than bytes: mostly there is nothing to count.
         if text.len() > self.max_chars && text.chars().count() > self.max_chars {
             let told = format!("the text is longer than {} characters", self.max_chars);
-            return Verdict::Reject(Reason::new("too-long", told)).into();
+            return Verdict::Reject(Reason::new("too-long", told).by("/max_chars")).into();
         }
         let mut hits = Hits::in_text(self, text);
         if item.kind.starts_with("file.") {
@@ -227,103 +239,13 @@ impl Content for ContentFilter {
     }
 }
 
-/// What was found in one item.
-struct Hits<'a> {
-    of: &'a ContentFilter,
-    /// The group with the gravest action, the first of its kind.
-    gravest: Option<usize>,
-    /// Groups found, each once, in the order of their first hit.
-    groups: Vec<usize>,
-    /// Byte ranges of the text.
-    masks: Vec<std::ops::Range<usize>>,
-    /// Something was found in a file's content, which cannot be masked.
-    inside: bool,
-}
-
-impl<'a> Hits<'a> {
-    fn in_text(of: &'a ContentFilter, text: &str) -> Self {
-        let mut hits = Hits { of, gravest: None, groups: Vec::new(), masks: Vec::new(), inside: false };
-        hits.keywords(text);
-        for (regex, group) in &of.expressions {
-            regex.find_iter(text).for_each(|hit| hits.add(*group, hit.range()));
+impl Group {
+    fn denial(&self, place: Option<u32>) -> Reason {
+        let reason = self.reason.clone();
+        match place {
+            Some(place) => reason.by(format!("{}/{place}", self.pointer)),
+            None => reason.by(&self.pointer),
         }
-        hits.links(text);
-        hits
-    }
-
-    /// What stands in a text file.
-    fn body(&mut self, text: &str) {
-        let found = Hits::in_text(self.of, text).groups;
-        self.inside |= !found.is_empty();
-        found.into_iter().for_each(|group| self.add(group, 0..0));
-    }
-
-    fn add(&mut self, group: usize, range: std::ops::Range<usize>) {
-        let action = self.of.groups[group].action;
-        if self.gravest.is_none_or(|gravest| action > self.of.groups[gravest].action) {
-            self.gravest = Some(group);
-        }
-        if !self.groups.contains(&group) {
-            self.groups.push(group);
-        }
-        if action == Action::Mask {
-            self.masks.push(range);
-        }
-    }
-
-    fn keywords(&mut self, text: &str) {
-        let of = self.of;
-        let lower = (of.fold && changes_by_folding(text)).then(|| folded(text));
-        let places = lower.as_ref().map(|lower| places(text, lower));
-        for hit in of.automaton.find_overlapping_iter(lower.as_deref().unwrap_or(text)) {
-            let range = places.as_ref().map_or(hit.range(), |places| places[hit.start()]..places[hit.end()]);
-            self.add(of.group_of[hit.pattern().as_usize()] as usize, range);
-        }
-    }
-
-    fn links(&mut self, text: &str) {
-        let Some((link, allowed, group)) = &self.of.links else { return };
-        // The expression is dear, and most texts have no link.
-        if !text.contains("://")
-            && !text.bytes().zip(text.bytes().skip(3)).any(|(w, dot)| w | 32 == b'w' && dot == b'.')
-        {
-            return;
-        }
-        for hit in link.captures_iter(text) {
-            let host = hit.get(1).or(hit.get(2)).map(|host| host.as_str()).unwrap_or_default();
-            if let Some(whole) = hit.get(0).filter(|_| !allowed.matches(host)) {
-                self.add(*group, whole.range());
-            }
-        }
-    }
-
-    /// By content where there is content, by what is told of it before.
-    fn files(&mut self, item: &Item, body: Option<&Body<'_>>) {
-        let told = item.attribute("mediaType").filter(|kind| !kind.is_empty());
-        let kind = body.map(files::kind).or(told);
-        let size = body.map(Body::size).or_else(|| item.attribute("size")?.parse().ok());
-        for (rule, group) in &self.of.files {
-            let of_type =
-                rule.types.as_ref().is_none_or(|types| kind.is_some_and(|kind| types.matches(kind) != rule.other_than));
-            let large = rule.larger_than.is_none_or(|bound| size.is_some_and(|size| size > bound));
-            if of_type && large {
-                self.add(*group, 0..0);
-            }
-        }
-    }
-
-    fn judgement(self, text: &str) -> Judgement {
-        let Some(gravest) = self.gravest.map(|group| &self.of.groups[group]) else {
-            return Judgement::pass();
-        };
-        let verdict = match gravest.action {
-            Action::Reject => Verdict::Reject(gravest.reason.clone()),
-            Action::Hold => Verdict::Hold(gravest.reason.clone()),
-            Action::Mask if self.inside => Verdict::Reject(gravest.reason.clone()),
-            Action::Mask => Verdict::Rewrite(masked(text, self.masks)),
-        };
-        let labels = self.groups.iter().filter_map(|number| self.of.groups[*number].label.clone());
-        Judgement { verdict, labels: labels.collect() }
     }
 }
 

@@ -40,11 +40,14 @@ fn without_keywords_everything_passes() {
 fn a_rejected_word_is_told_in_public_words() {
     check(
         r#"{"keywords":[{"words":["bomb"],"action":"reject"}]}"#,
-        &[("a Bomb!", "reject keyword: the text contains words that are not allowed here"), ("a bom b", "pass")],
+        &[
+            ("a Bomb!", "reject keyword#/keywords/0/words/0: the text contains words that are not allowed here"),
+            ("a bom b", "pass"),
+        ],
     );
     check(
         r#"{"keywords":[{"words":["bomb"],"action":"reject","reason":"含有违禁词","label":"arms"}]}"#,
-        &[("BOMB", "reject keyword: 含有违禁词 #arms")],
+        &[("BOMB", "reject keyword#/keywords/0/words/0: 含有违禁词 #arms")],
     );
 }
 
@@ -85,8 +88,11 @@ fn the_gravest_action_counts_even_inside_a_milder_word() {
             {"words":["wine"],"action":"reject","label":"r"},
             {"words":["w"],"action":"hold","reason":"checked first","label":"h"}]}"#,
         &[
-            ("red wine", "reject keyword: the text contains words that are not allowed here #h #m #r"),
-            ("w", "hold keyword: checked first #h"),
+            (
+                "red wine",
+                "reject keyword#/keywords/1/words/0: the text contains words that are not allowed here #h #m #r",
+            ),
+            ("w", "hold keyword#/keywords/2/words/0: checked first #h"),
         ],
     );
 }
@@ -96,8 +102,11 @@ fn a_list_of_the_bundle_counts_like_words() {
     check(
         r#"{"keywords":[{"list":"words","action":"hold","label":"gambling"}]}"#,
         &[
-            ("去赌博吧", "hold keyword: the text contains words that are not allowed here #gambling"),
-            ("CASINO", "hold keyword: the text contains words that are not allowed here #gambling"),
+            (
+                "去赌博吧",
+                "hold keyword#/keywords/0/list/0: the text contains words that are not allowed here #gambling",
+            ),
+            ("CASINO", "hold keyword#/keywords/0/list/1: the text contains words that are not allowed here #gambling"),
             ("赌 博", "pass"),
         ],
     );
@@ -117,8 +126,8 @@ fn length_is_counted_in_characters() {
         r#"{"max_chars":3}"#,
         &[
             ("三个字", "pass"),
-            ("四个字呢", "reject too-long: the text is longer than 3 characters"),
-            ("abcd", "reject too-long: the text is longer than 3 characters"),
+            ("四个字呢", "reject too-long#/max_chars: the text is longer than 3 characters"),
+            ("abcd", "reject too-long#/max_chars: the text is longer than 3 characters"),
         ],
     );
 }
@@ -186,10 +195,10 @@ fn keywords_are_looked_for_in_text_files_as_far_as_the_settings_say() {
     let wide = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>();
     assert_eq!(judge_file(&off, b"to the casino"), "pass");
     for (bytes, expected) in [
-        (b"to the CASINO".to_vec(), "keyword"),
-        (far.clone(), "keyword"),
-        (b"see no17".to_vec(), "pattern"),
-        ([b"\xff\xfe".to_vec(), wide("去赌博")].concat(), "keyword"),
+        (b"to the CASINO".to_vec(), "keyword#/keywords/0/words/0"),
+        (far.clone(), "keyword#/keywords/0/words/1"),
+        (b"see no17".to_vec(), "pattern#/patterns/0/expressions/0"),
+        ([b"\xff\xfe".to_vec(), wide("去赌博")].concat(), "keyword#/keywords/0/words/1"),
         (b"a quiet day".to_vec(), "pass"),
         (b"%PDF-1.7 casino".to_vec(), "pass"),
         (Vec::new(), "pass"),

@@ -64,10 +64,11 @@ impl Content for DlpCn {
         }
         let mut found = numbers(&item.text);
         found.retain(|number| self.action(number.sort).is_some());
-        let Some(action) = found.iter().filter_map(|number| self.action(number.sort)).max() else {
+        let gravest = found.iter().filter_map(|number| Some((self.action(number.sort)?, number.sort)));
+        let Some((action, sort)) = gravest.max_by_key(|(action, _)| *action) else {
             return Judgement::pass();
         };
-        let reason = || Reason::new("personal-number", &self.reason);
+        let reason = || Reason::new("personal-number", &self.reason).by(sort.setting());
         let verdict = match action {
             Action::Reject => Verdict::Reject(reason()),
             Action::Hold => Verdict::Hold(reason()),

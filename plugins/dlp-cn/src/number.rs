@@ -17,6 +17,15 @@ impl Sort {
         }
     }
 
+    /// The setting that says what becomes of it.
+    pub(crate) fn setting(self) -> &'static str {
+        match self {
+            Self::ResidentId => "/resident_id",
+            Self::BankCard => "/bank_card",
+            Self::Mobile => "/mobile",
+        }
+    }
+
     /// Digits at the beginning and at the end that a mask leaves.
     fn shown(self) -> (usize, usize) {
         match self {

@@ -124,7 +124,8 @@ impl Access for RateGuard {
             let wait_ms = counters::take(&key, 1, limit.burst, limit.fill_ms);
             if wait_ms > 0 {
                 let seconds = wait_ms.div_ceil(1_000);
-                return Decision::Deny(Reason::new("rate", format!("{}; try again in {seconds} s", limit.reason)));
+                let told = format!("{}; try again in {seconds} s", limit.reason);
+                return Decision::Deny(Reason::new("rate", told).by(format!("/limits/{number}")));
             }
         }
         Decision::Abstain

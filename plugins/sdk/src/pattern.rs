@@ -1,6 +1,6 @@
 //! Names with `*` for any number of characters, as many as an operator likes.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 /// A set of patterns. Letters are compared without regard to case (R13: IDs that differ only in
 /// case are one ID); `*` stands for any number of characters, none included. Plain names are
@@ -13,16 +13,28 @@ use std::collections::HashSet;
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Patterns {
-    names: HashSet<Box<str>>,
-    wild: Vec<Box<str>>,
-    all: bool,
+    /// By name, its place among the patterns.
+    names: HashMap<Box<str>, u32>,
+    wild: Vec<(Box<str>, u32)>,
+    all: Option<u32>,
 }
 
 impl Patterns {
     /// Whether any pattern fits.
     pub fn matches(&self, name: &str) -> bool {
-        if self.all {
-            return true;
+        self.find(name).is_some()
+    }
+
+    /// Which pattern fits, by its place among those given: one for all, else a plain name, else the first with a `*`.
+    ///
+    /// ```
+    /// use isthmus_plugin::Patterns;
+    /// let servers: Patterns = ["north", "rival-*"].into_iter().collect();
+    /// assert_eq!((servers.find("rival-7"), servers.find("south")), (Some(1), None));
+    /// ```
+    pub fn find(&self, name: &str) -> Option<u32> {
+        if self.all.is_some() {
+            return self.all;
         }
         let lower;
         let name = if name.bytes().any(|byte| byte.is_ascii_uppercase() || !byte.is_ascii()) {
@@ -31,26 +43,27 @@ impl Patterns {
         } else {
             name
         };
-        self.names.contains(name) || self.wild.iter().any(|pattern| fits(pattern, name))
+        let wild = || self.wild.iter().find(|(pattern, _)| fits(pattern, name)).map(|(_, place)| *place);
+        self.names.get(name).copied().or_else(wild)
     }
 
     /// Whether there is no pattern at all: then nothing matches.
     pub fn is_empty(&self) -> bool {
-        !self.all && self.names.is_empty() && self.wild.is_empty()
+        self.all.is_none() && self.names.is_empty() && self.wild.is_empty()
     }
 }
 
 impl<S: AsRef<str>> FromIterator<S> for Patterns {
     fn from_iter<I: IntoIterator<Item = S>>(patterns: I) -> Self {
         let mut set = Self::default();
-        for pattern in patterns {
+        for (place, pattern) in (0..).zip(patterns) {
             let pattern = pattern.as_ref().trim().to_lowercase();
             if pattern == "*" {
-                set.all = true;
+                set.all.get_or_insert(place);
             } else if pattern.contains('*') {
-                set.wild.push(pattern.into());
+                set.wild.push((pattern.into(), place));
             } else {
-                set.names.insert(pattern.into());
+                set.names.entry(pattern.into()).or_insert(place);
             }
         }
         set

@@ -70,7 +70,7 @@ impl Trial {
     /// # Errors
     /// What is wrong with the file or the settings, or that there is no request in it.
     pub fn bench(&self, text: &str, duration: Duration) -> Result<Vec<BenchReport>, String> {
-        let table = cases::read(text)?;
+        let table = cases::read(text).map_err(|wrong| wrong.to_string())?;
         let asking = |case: &&Case| !case.steps().is_empty();
         let first = table.cases.iter().find(asking).ok_or("has no case with a request: nothing to measure")?;
         let alike: Vec<&Case> =

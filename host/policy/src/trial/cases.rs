@@ -1,4 +1,4 @@
-//! Table tests: a TOML file of requests and what a plugin has to answer.
+//! Table tests: a TOML file of requests and what a plugin (or, in a bundle's `tests.toml`, the whole chain) has to answer.
 //!
 //! What stands at the file's top holds for each `[[case]]`; a case's own `settings` replace the
 //! file's, its `call` and `host` add to them, its `lists` too.
@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
 use super::time::Moment;
+use crate::bundle::table::line;
 use crate::call::Direction;
 
 /// Cases in a file, and requests in a case.
@@ -155,6 +156,8 @@ pub(crate) struct Expected {
     pub(crate) reason: Option<String>,
     /// The reason's public words, or some of them.
     pub(crate) message: Option<String>,
+    /// Of a whole chain: the plugin that had the last word.
+    pub(crate) plugin: Option<String>,
     /// The text to go on with.
     pub(crate) rewrite: Option<String>,
     /// All labels, in any order.
@@ -182,19 +185,49 @@ pub(crate) struct ExpectedDiagnostic {
     pub(crate) severity: Option<String>,
 }
 
+/// What is wrong with a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Mistake {
+    pub(crate) line: Option<u32>,
+    /// As a JSON pointer; empty for the whole.
+    pub(crate) pointer: String,
+    pub(crate) message: String,
+    /// The text around it.
+    around: Option<String>,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.around, self.line) {
+            (Some(around), _) => f.write_str(around),
+            (None, Some(line)) => write!(f, "line {line}: {}", self.message),
+            (None, None) => f.write_str(&self.message),
+        }
+    }
+}
+
 /// Reads a file.
 ///
 /// # Errors
-/// What is wrong, with its line and the text around it.
-pub(crate) fn read(text: &str) -> Result<Table, String> {
-    let table: Table = toml::from_str(text).map_err(|error| error.to_string())?;
+/// What is wrong, with its line.
+pub(crate) fn read(text: &str) -> Result<Table, Mistake> {
+    let table: Table = toml::from_str(text).map_err(|error| Mistake {
+        line: error.span().and_then(|span| line(text, span.start)),
+        message: error.message().to_owned(),
+        around: Some(error.to_string()),
+        ..Mistake::default()
+    })?;
     if table.cases.len() > MOST {
-        return Err(format!("has more than {MOST} cases"));
+        return Err(Mistake { message: format!("has more than {MOST} cases"), ..Mistake::default() });
     }
-    table
-        .cases
-        .iter()
-        .try_for_each(|case| case.sound().map_err(|said| format!("case `{}` {said}", case.name.as_ref())))?;
+    for (index, case) in table.cases.iter().enumerate() {
+        case.sound().map_err(|said| Mistake {
+            line: Some(Table::line(text, case)),
+            pointer: format!("/case/{index}"),
+            message: format!("case `{}` {said}", case.name.as_ref()),
+            around: None,
+        })?;
+    }
     Ok(table)
 }
 
@@ -204,9 +237,28 @@ impl Table {
         let before = text.get(..case.name.span().start).unwrap_or_default();
         u32::try_from(before.matches('\n').count() + 1).unwrap_or(u32::MAX)
     }
+
+    /// What it gives that only a plugin by itself has to be given.
+    pub(crate) fn of_one_plugin(&self) -> Option<&'static str> {
+        let host = &self.host;
+        let host = host.friends.is_some() || host.same_group.is_some() || !host.areas.is_empty();
+        [
+            (!self.settings.is_empty(), "settings"),
+            (!self.limits.is_empty(), "limits"),
+            (!self.lists.is_empty(), "lists"),
+            (host || !self.host.attributes.is_empty(), "a host"),
+        ]
+        .into_iter()
+        .find_map(|(given, what)| given.then_some(what))
+    }
 }
 
 impl Case {
+    /// Whether it gives what only a plugin by itself has to be given.
+    pub(crate) fn of_one_plugin(&self) -> bool {
+        self.settings.is_some() || self.limits.is_some() || !self.lists.is_empty() || self.host.is_some()
+    }
+
     /// Its requests: its steps, or itself as the only one; none if it is about the settings alone.
     pub(crate) fn steps(&self) -> Vec<Step> {
         let Some(expect) = &self.expect else { return self.step.clone() };
@@ -380,7 +432,7 @@ mod tests {
             ("[[case]]\nname = \"x\"\nexpect = \"deny\"\ncall.direction = \"up\"\n", "up"),
             ("[[case]]\nname = \"x\"\nexpect = \"deny\"\ncall.time = \"noon\"\n", "a moment is"),
         ] {
-            let said = read(text).unwrap_err();
+            let said = read(text).unwrap_err().to_string();
             assert!(said.contains(message), "{text}: {said}");
         }
     }

@@ -9,9 +9,10 @@ use serde::Serialize;
 
 use super::cases::{self, CallRow, Case, EventRow, Expected, ExpectedDiagnostic, Host, ItemRow, Step, Table};
 use super::host::HostState;
-use super::{Prepared, Setup, Trial};
+use super::{Prepared, SETTINGS_FILE as SETTINGS, Setup, Trial};
 use crate::bundle::diagnostic::{Diagnostic, Level};
 use crate::call::{Body, Call, Direction, Event, Item, Peer};
+use crate::cases::in_terms_of;
 use crate::outcome::{AuditOutcome, Reason, Severity, Step as Said, Verdict};
 use crate::session::Session;
 
@@ -62,7 +63,7 @@ impl Trial {
     /// # Errors
     /// What is wrong with the file, with its line.
     pub fn table_test(&self, text: &str) -> Result<Vec<CaseReport>, String> {
-        let table = cases::read(text)?;
+        let table = cases::read(text).map_err(|wrong| wrong.to_string())?;
         let report = |case: &Case| CaseReport {
             name: case.name.as_ref().clone(),
             line: Table::line(text, case),
@@ -146,7 +147,7 @@ pub(crate) fn moment(step: &Step, now_ms: u64) -> u64 {
     step.call.time.map_or(now_ms.saturating_add(step.after_ms), |time| time.0)
 }
 
-/// The step's request.
+/// The step's request, to a plugin that can be asked it.
 ///
 /// # Errors
 /// What cannot be made of the row.
@@ -157,8 +158,6 @@ pub(crate) fn request(
     step: &Step,
     now_ms: u64,
 ) -> Result<Request, String> {
-    let rows = [&step.call, &case.call, &table.call];
-    let call = call(&rows, now_ms);
     let hooks = session.generation.plugins.first().map(|placed| placed.plugin.hooks.names()).unwrap_or_default();
     let wanted = match (&step.event, step.item.is_some() || step.text.is_some()) {
         (Some(_), _) => "audit",
@@ -169,6 +168,16 @@ pub(crate) fn request(
         let give = "a case with `text` or `item` asks the content hook, one with `event` the audit hook, any other the access hook";
         return Err(format!("the plugin has no {wanted} hook ({give})"));
     }
+    asked(table, case, step, now_ms)
+}
+
+/// The step's request.
+///
+/// # Errors
+/// What cannot be made of the row.
+pub(crate) fn asked(table: &Table, case: &Case, step: &Step, now_ms: u64) -> Result<Request, String> {
+    let rows = [&step.call, &case.call, &table.call];
+    let call = call(&rows, now_ms);
     Ok(match (&step.event, &step.item, &step.text) {
         (Some(row), _, _) => Request::Audit(event(row, call)),
         (None, Some(row), _) => Request::Content(call, item(row)?),
@@ -341,6 +350,7 @@ fn compare(expected: &Expected, got: &Answer) -> Vec<Difference> {
     });
     same("verdict", wanted.as_ref().map(|w| w as &dyn Debug), &verdict);
     let code = got.reason.as_ref().map(|reason| reason.code.clone()).unwrap_or_default();
+    let code = in_terms_of(expected.reason.as_deref(), &code);
     same("reason", expected.reason.as_ref().map(|e| e as &dyn Debug), &code);
     let rewrite = got.rewrite.clone().unwrap_or_default();
     same("rewrite", expected.rewrite.as_ref().map(|e| e as &dyn Debug), &rewrite);
@@ -372,17 +382,20 @@ fn differ(what: &str, expected: impl Into<String>, got: impl Into<String>) -> Di
 }
 
 fn diagnostics(expected: &[ExpectedDiagnostic], prepared: &Prepared) -> Vec<Difference> {
-    let got: &[Diagnostic] = match prepared {
+    let found = match prepared {
         Ok((_, warnings)) => warnings,
         Err(said) => &said.0,
     };
+    // What is remarkable about the component is no warning about the settings.
+    let of_settings = |found: &&Diagnostic| found.severity == Level::Error || found.file == SETTINGS;
+    let got: Vec<&Diagnostic> = found.iter().filter(of_settings).collect();
     let fits = |wanted: &ExpectedDiagnostic, got: &Diagnostic| {
         let level = if got.severity == Level::Error { "error" } else { "warning" };
         wanted.pointer == got.pointer
             && got.message.contains(&wanted.message)
             && wanted.severity.as_ref().is_none_or(|severity| severity == level)
     };
-    let all = || if got.is_empty() { "no diagnostics".to_owned() } else { lines(got) };
+    let all = || if got.is_empty() { "no diagnostics".to_owned() } else { lines(&got) };
     let missed = expected.iter().filter(|wanted| !got.iter().any(|got| fits(wanted, got)));
     let mut found: Vec<_> = missed
         .map(|wanted| differ("diagnostics", format!("{}: … {} …", wanted.pointer, wanted.message), all()))
@@ -392,6 +405,6 @@ fn diagnostics(expected: &[ExpectedDiagnostic], prepared: &Prepared) -> Vec<Diff
     found
 }
 
-fn lines(found: &[Diagnostic]) -> String {
+fn lines(found: &[&Diagnostic]) -> String {
     found.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
