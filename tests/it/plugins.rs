@@ -29,6 +29,7 @@ impl Desk {
         }
         // Once for all plugins of these tests: what they are built on is built once.
         shell.env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("new-plugins"));
+        shell.env("ISTHMUS_TOOLS", Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools"));
         let output = shell.output().unwrap();
         let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
         (output.status.success(), text)
@@ -127,6 +128,38 @@ async fn a_new_plugin_of_every_kind_builds_and_holds_its_tests_at_once() {
     let (done, said) =
         desk.try_run(&format!("isthmus plugin bench my-access {component} --seconds 0.05 --max-p99-us 0.001"));
     assert!(!done && said.contains("99th percentile"), "{said}");
+}
+
+/// Content plugins in each language are built by the page.
+fn in_language(lang: &str, source: &str, toolchain: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let desk = Desk::new(folder.path().to_owned());
+    for kind in ["access", "audit"] {
+        desk.try_run(&format!("isthmus plugin new my-{kind} --kind {kind} --lang {lang}"));
+        let (done, said) = desk.try_run(&format!("isthmus plugin build my-{kind}"));
+        assert!(done && said.contains(toolchain), "{said}");
+        let (done, said) =
+            desk.try_run(&format!("isthmus plugin test my-{kind} --component my-{kind}/bundle/my-{kind}.wasm"));
+        assert!(done && said.contains(", 0 failed"), "{said}");
+    }
+    let (done, said) = desk.try_run(&format!("echo '(((' >> my-access/{source}; isthmus plugin build my-access"));
+    assert!(!done, "{said}");
+    assert!(desk.try_run("test -s my-access/bundle/my-access.wasm && ls my-access/bundle").1.lines().count() == 2);
+}
+
+#[test]
+fn a_new_plugin_in_javascript_builds_and_holds_its_tests_at_once() {
+    in_language("js", "plugin.js", "built by componentize-qjs");
+}
+
+#[test]
+fn a_new_plugin_in_python_builds_and_holds_its_tests_at_once() {
+    in_language("python", "plugin.py", "built by componentize-py");
+}
+
+#[test]
+fn a_new_plugin_in_c_builds_and_holds_its_tests_at_once() {
+    in_language("c", "plugin.c", "built by ziglang");
 }
 
 #[tokio::test(flavor = "multi_thread")]

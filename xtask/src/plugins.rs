@@ -6,12 +6,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use isthmus_toolchain::{TARGET, Toolchain};
+use isthmus_toolchain::{Sources, TARGET, Toolchain, Tools};
 
 use crate::shell::{Failure, Outcome, at, output, root, run, target};
 
 /// To be raised when this file makes other components of the same modules.
 const RECIPE: &str = "isthmus plugins, recipe 1";
+
+/// Languages beside Rust: folders in `plugins/examples`, and of what the toolchain installs for each.
+const EXAMPLES: [&str; 3] = ["javascript", "python", "c"];
 
 /// One guest: where its module is found and where its component goes.
 struct Guest {
@@ -19,11 +22,17 @@ struct Guest {
     component: PathBuf,
 }
 
-/// Builds all plugins into `target/plugins`, the hostile ones into `target/plugins/hostile`.
+/// Builds all plugins into `target/plugins`, the hostile ones into `target/plugins/hostile`, those in other languages than
+/// Rust into `target/plugins/examples`.
 pub(crate) fn build() -> Outcome {
+    in_rust()?;
+    examples()
+}
+
+fn in_rust() -> Outcome {
     let guests = guests()?;
     let stamp = target().join("plugins/.built-from");
-    let sources = fingerprint()?;
+    let sources = fingerprint(&["plugins", "wit"], &["target", "examples"])?;
     let built = fs::read_to_string(&stamp).is_ok_and(|was| was == sources);
     if built && guests.iter().all(|guest| guest.component.is_file()) {
         println!("plugins: unchanged since they were built");
@@ -37,6 +46,26 @@ pub(crate) fn build() -> Outcome {
         componentize(guest)?;
     }
     fs::write(&stamp, sources).map_err(at(&stamp))
+}
+
+/// One plugin in each language: what builds it is installed into `target/tools`.
+fn examples() -> Outcome {
+    let tools = Tools::at(&target().join("tools"));
+    for name in EXAMPLES {
+        let folder = format!("plugins/examples/{name}");
+        let component = target().join("plugins/examples").join(name).with_extension("wasm");
+        let stamp = component.with_extension("built-from");
+        let made_of = [folder.as_str(), "wit", &format!("host/toolchain/{name}")];
+        let sources = fingerprint(&made_of, &["bindings", "deps"])?;
+        if component.is_file() && fs::read_to_string(&stamp).is_ok_and(|was| was == sources) {
+            continue;
+        }
+        let plugin = Sources::of(&root().join(&folder)).map_err(told)?;
+        let built = plugin.build(&component, &tools, &mut |said| println!("{said}")).map_err(told)?;
+        println!("target/plugins/examples/{name}.wasm: {} KiB, built by {}", built.bytes / 1024, built.toolchain);
+        fs::write(&stamp, sources).map_err(at(&stamp))?;
+    }
+    Ok(())
 }
 
 fn modules() -> PathBuf {
@@ -99,17 +128,17 @@ fn told(error: isthmus_toolchain::ToolchainError) -> Failure {
     format!("{error}{cause}").into()
 }
 
-/// A hash of all that the components are made of.
-fn fingerprint() -> Outcome<String> {
+/// A hash of all that components are made of, but for what these folders hold.
+fn fingerprint(folders: &[&str], without: &[&str]) -> Outcome<String> {
     let mut hasher = blake3::Hasher::new();
     hasher.update(RECIPE.as_bytes());
     let compiler = output(Command::new("rustc").arg("-vV").current_dir(root()));
     hasher.update(compiler.unwrap_or_default().as_bytes());
     let wanted = std::env::var("ISTHMUS_WASM_TOOLCHAIN").unwrap_or_default();
     hasher.update(wanted.as_bytes());
-    for folder in ["plugins", "wit"] {
+    for folder in folders {
         let mut files = Vec::new();
-        collect(&root().join(folder), &mut files)?;
+        collect(&root().join(folder), without, &mut files)?;
         files.sort();
         for file in files {
             let content = fs::read(&file).map_err(at(&file))?;
@@ -122,13 +151,13 @@ fn fingerprint() -> Outcome<String> {
     Ok(hasher.finalize().to_hex().to_string())
 }
 
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Outcome {
+fn collect(folder: &Path, without: &[&str], files: &mut Vec<PathBuf>) -> Outcome {
     for entry in fs::read_dir(folder).map_err(at(folder))? {
         let entry = entry.and_then(|entry| Ok((entry.path(), entry.file_type()?)));
         let (path, kind): (PathBuf, fs::FileType) = entry.map_err(|wrong: io::Error| at(folder)(wrong))?;
         if kind.is_dir() {
-            if path.file_name().is_none_or(|name| name != "target") {
-                collect(&path, files)?;
+            if path.file_name().is_none_or(|name| without.iter().all(|folder| name != *folder)) {
+                collect(&path, without, files)?;
             }
         } else {
             files.push(path);

@@ -86,5 +86,6 @@ fn workshop() -> Result<Workshop, PolicyError> {
         figures: Arc::new(AllFigures::default()),
         breaker: crate::breaker::Breaker::default(),
         rehearsal: false,
+        compiled: None,
     })
 }

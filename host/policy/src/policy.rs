@@ -84,6 +84,7 @@ impl Policy {
             figures: Arc::default(),
             breaker: options.breaker,
             rehearsal: false,
+            compiled: None,
         };
         let (own_lists, damaged_lists) = OwnLists::open(options.dir.join("lists"), &options.key);
         for damaged in &damaged_lists {

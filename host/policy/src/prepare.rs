@@ -1,8 +1,8 @@
 //! From a component's bytes to a plugin that can be asked: inspect, compile, validate the
 //! settings, `init` once, snapshot, compile the snapshot, instantiate once to see that it starts.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use serde_json::Value;
@@ -47,6 +47,8 @@ pub(crate) struct Workshop {
     pub(crate) breaker: Breaker,
     /// What is prepared here judges what others have judged.
     pub(crate) rehearsal: bool,
+    /// What was compiled so far, where the same component is prepared again and again: in a trial.
+    pub(crate) compiled: Option<Arc<Mutex<HashMap<blake3::Hash, Component>>>>,
 }
 
 /// Something that preparation found.
@@ -169,7 +171,7 @@ impl Workshop {
     ) -> Result<(Component, Known), Vec<Finding>> {
         let instrumented = Instrumented::new(raw.wasm);
         let wasm = instrumented.as_ref().map_or(raw.wasm, |instrumented| &instrumented.wasm);
-        let component = self.compile(wasm)?;
+        let (component, asis) = (self.compile(wasm)?, instrumented.is_err());
         let pre = self.link(&component).map_err(|said| vec![Finding::component(said)])?;
         self.validate_shape(&pre, host, &raw.entry.settings)?;
         let (warnings, mut reads) = self.validate(&pre, host)?;
@@ -193,13 +195,23 @@ impl Workshop {
                         "cannot be snapshotted, so that `init` runs in each new instance: {said}"
                     ))
                 });
-                Ok((self.compile(raw.wasm)?, Known { warnings, snapshot: false, reads }))
+                let component = if asis { component } else { self.compile(raw.wasm)? };
+                Ok((component, Known { warnings, snapshot: false, reads }))
             }
         }
     }
 
     fn compile(&self, wasm: &[u8]) -> Result<Component, Vec<Finding>> {
-        self.sandbox.compile(wasm).map_err(|error| vec![Finding::component(format!("does not compile: {error:#}"))])
+        let told = |error| vec![Finding::component(format!("does not compile: {error:#}"))];
+        let Some(compiled) = &self.compiled else { return self.sandbox.compile(wasm).map_err(told) };
+        let hash = blake3::hash(wasm);
+        let known = || compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(component) = known().get(&hash) {
+            return Ok(component.clone());
+        }
+        let component = self.sandbox.compile(wasm).map_err(told)?;
+        known().insert(hash, component.clone());
+        Ok(component)
     }
 
     fn link(&self, component: &Component) -> Result<InstancePre<State>, String> {

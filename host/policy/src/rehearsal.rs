@@ -88,6 +88,7 @@ impl Policy {
             figures: Arc::default(),
             breaker: Breaker { faults: 0, ..self.breaker },
             rehearsal: true,
+            compiled: None,
         };
         let loaded = self.load_in(&workshop, source)?;
         let diagnostics = loaded.diagnostics.clone();

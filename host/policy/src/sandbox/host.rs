@@ -11,6 +11,8 @@ use crate::call::OpenBody;
 
 /// Longer log lines are cut.
 const LOG_LINE_BYTES: usize = 2_048;
+/// What Rust adds to a panic's message, which it is no part of.
+const ADVICE: &str = "note: run with `RUST_BACKTRACE";
 /// What one read of a body yields at most.
 const READ_BYTES: u32 = 64 * 1024;
 
@@ -34,7 +36,7 @@ impl log::Host for State {
     fn write(&mut self, level: log::Level, message: String) -> Result<()> {
         self.spend_host_call()?;
         let line = cut(&message, LOG_LINE_BYTES).replace(char::is_control, " ");
-        if matches!(level, log::Level::Error) {
+        if matches!(level, log::Level::Error) && !line.starts_with(ADVICE) {
             self.budget.last_error = Some(line.clone());
         }
         let Some(left) = self.budget.log_lines.checked_sub(1) else {

@@ -34,6 +34,8 @@ use host::{HostState, TrialHost};
 /// The plugin's name and file in its bundle of one.
 const PLUGIN: &str = "plugin";
 const COMPONENT: &str = "plugin.wasm";
+/// What diagnostics about its settings are said of.
+const SETTINGS_FILE: &str = "settings";
 /// Where its settings' pointers begin.
 const SETTINGS: &str = "/plugin/0/settings";
 
@@ -74,6 +76,7 @@ impl Trial {
             figures: Arc::new(AllFigures::default()),
             breaker: Breaker::default(),
             rehearsal: false,
+            compiled: Some(Arc::default()),
         };
         Ok(Self { workshop, host, wasm: wasm.into(), anatomy, prepared: Mutex::default() })
     }
@@ -147,7 +150,7 @@ fn settled(found: Vec<Diagnostic>) -> Vec<Diagnostic> {
     let settle = |mut diagnostic: Diagnostic| {
         if let Some(pointer) = diagnostic.pointer.strip_prefix(SETTINGS) {
             diagnostic.pointer = pointer.to_owned();
-            diagnostic.file = "settings".to_owned();
+            diagnostic.file = SETTINGS_FILE.to_owned();
         }
         diagnostic.line = None;
         let prefix = format!("plugin `{PLUGIN}`: ");

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use isthmus_toolchain::{TARGET, Toolchain, componentize};
+use isthmus_toolchain::{Sources, ToolchainError, Tools};
 use serde_json::json;
 
 use super::read;
@@ -46,30 +46,20 @@ pub(super) fn run(args: &BuildArgs, out: &Out) -> Result<(), CliError> {
 
 /// Builds the plugin in `dir`. What is done on the way is said on standard error.
 pub(super) fn build(dir: &Path, out: Option<&Path>) -> Result<Built, CliError> {
-    let name = package(dir)?;
     let mut say = |said: &str| {
         let _ = writeln!(std::io::stderr(), "{said}");
     };
-    let toolchain = Toolchain::provide(&mut say).map_err(|error| CliError::chain(&error))?;
-    let dir = std::path::absolute(dir).map_err(|error| CliError::chain(&error))?;
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| dir.join("target"), PathBuf::from);
-    let mut command = toolchain.build();
-    command.current_dir(&dir).arg("--target-dir").arg(&target);
-    isthmus_toolchain::run(&mut command).map_err(|error| CliError::chain(&error))?;
-    let module = target.join(TARGET).join("release").join(format!("{}.wasm", name.replace('-', "_")));
+    let sources = Sources::of(dir).map_err(told)?;
     let bundle = dir.join("bundle");
-    let folder = if bundle.is_dir() { bundle } else { dir };
-    let component = out.map_or_else(|| folder.join(format!("{name}.wasm")), Path::to_owned);
-    let bytes = componentize(&module, &component).map_err(|error| CliError::chain(&error))?;
-    Ok(Built { component, bytes, toolchain: toolchain.words() })
+    let folder = if bundle.is_dir() { bundle } else { dir.to_owned() };
+    let component = out.map_or_else(|| folder.join(format!("{}.wasm", sources.name())), Path::to_owned);
+    let tools = Tools::usual().map_err(told)?;
+    let built = sources.build(&component, &tools, &mut say).map_err(told)?;
+    Ok(Built { component, bytes: built.bytes, toolchain: built.toolchain })
 }
 
-/// The name of the package in `dir`.
-fn package(dir: &Path) -> Result<String, CliError> {
-    let file = dir.join("Cargo.toml");
-    let no_plugin = |said: String| CliError::Usage(format!("{} is no plugin's folder: {said}", dir.display()));
-    let text = std::fs::read_to_string(&file).map_err(|error| no_plugin(format!("{}: {error}", file.display())))?;
-    let table: toml::Table = text.parse().map_err(|error| no_plugin(format!("Cargo.toml: {error}")))?;
-    let name = table.get("package").and_then(|package| package.get("name")).and_then(toml::Value::as_str);
-    name.map(str::to_owned).ok_or_else(|| no_plugin("its Cargo.toml names no package".to_owned()))
+#[expect(clippy::needless_pass_by_value, reason = "`map_err` hands it over")]
+fn told(error: ToolchainError) -> CliError {
+    let chain = CliError::chain(&error);
+    if matches!(error, ToolchainError::NoPlugin { .. }) { CliError::Usage(error.to_string()) } else { chain }
 }

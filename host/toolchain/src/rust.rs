@@ -2,12 +2,11 @@
 //! rustup can, else Debian's own packages.
 
 use std::env;
-use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::ToolchainError;
 use crate::run::{output, run};
+use crate::{Say, ToolchainError, packages};
 
 /// The target of pure Rust plugins: it knows no system interface at all.
 pub const TARGET: &str = "wasm32-unknown-unknown";
@@ -30,7 +29,7 @@ impl Toolchain {
     ///
     /// # Errors
     /// [`ToolchainError`] with what to install.
-    pub fn provide(say: &mut dyn FnMut(&str)) -> Result<Self, ToolchainError> {
+    pub fn provide(say: Say<'_>) -> Result<Self, ToolchainError> {
         match env::var("ISTHMUS_WASM_TOOLCHAIN").as_deref() {
             Ok("rustup") => by_rustup(say),
             Ok("debian") => by_debian(say),
@@ -88,7 +87,7 @@ fn debian_cargo() -> Command {
     command
 }
 
-fn by_rustup(say: &mut dyn FnMut(&str)) -> Result<Toolchain, ToolchainError> {
+fn by_rustup(say: Say<'_>) -> Result<Toolchain, ToolchainError> {
     if !has_target() {
         say(&format!("WebAssembly toolchain: asking rustup for the target {TARGET}"));
         run(Command::new("rustup").args(["target", "add", TARGET]))?;
@@ -107,38 +106,20 @@ fn has_target() -> bool {
     output(&mut rustc).is_some_and(|folder| Path::new(folder.trim()).is_dir())
 }
 
-fn by_debian(say: &mut dyn FnMut(&str)) -> Result<Toolchain, ToolchainError> {
-    let missing: Vec<&str> = DEBIAN.into_iter().filter(|name| !installed(name)).collect();
-    if !missing.is_empty() {
-        if !is_debian() {
-            return Err(ToolchainError::None);
-        }
-        let install = format!("apt-get install --yes --no-install-recommends {}", missing.join(" "));
-        if !is_root() {
-            return Err(ToolchainError::NotRoot(install));
-        }
-        say(&format!("WebAssembly toolchain: installing Debian's packages ({})", missing.join(", ")));
-        run(Command::new("apt-get").arg("update"))?;
-        run(Command::new("apt-get").args(install.split(' ').skip(1)).env("DEBIAN_FRONTEND", "noninteractive"))?;
+fn by_debian(say: Say<'_>) -> Result<Toolchain, ToolchainError> {
+    if !packages::is_debian() {
+        return Err(ToolchainError::None);
     }
+    packages::install(&format!("a Rust that builds for {TARGET}"), &DEBIAN, say)?;
     say(&format!("WebAssembly toolchain: {}", Toolchain::Debian.words()));
     Ok(Toolchain::Debian)
 }
 
-fn installed(package: &str) -> bool {
-    let mut dpkg = Command::new("dpkg-query");
-    dpkg.args(["--show", "--showformat=${db:Status-Status}", package]);
-    output(&mut dpkg).is_some_and(|status| status.trim() == "installed")
-}
-
-fn is_debian() -> bool {
-    let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
-    release
-        .lines()
-        .filter(|line| line.starts_with("ID=") || line.starts_with("ID_LIKE="))
-        .any(|line| line.contains("debian") || line.contains("ubuntu"))
-}
-
-fn is_root() -> bool {
-    output(Command::new("id").arg("--user")).is_some_and(|id| id.trim() == "0")
+/// Builds the package in `dir` into a core module; answers with the module, and the toolchain in words.
+pub(crate) fn module(dir: &Path, name: &str, say: Say<'_>) -> Result<(PathBuf, String), ToolchainError> {
+    let toolchain = Toolchain::provide(say)?;
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| dir.join("target"), PathBuf::from);
+    run(toolchain.build().current_dir(dir).arg("--target-dir").arg(&target))?;
+    let module = target.join(TARGET).join("release").join(format!("{}.wasm", name.replace('-', "_")));
+    Ok((module, toolchain.words()))
 }
