@@ -30,8 +30,10 @@ pub(crate) fn componentize_as(world: &World, module: &Path, component: &Path) ->
 }
 
 fn encode(module: &Path, wasm: &[u8], component: &Path) -> Result<usize, ToolchainError> {
-    let encoder = ComponentEncoder::default().validate(true).module(wasm);
+    let mut encoder = ComponentEncoder::default();
     let encoded = encoder
+        .validate(true)
+        .module(wasm)
         .and_then(|encoder| match asks_wasi(wasm) {
             true => encoder.adapter(WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER),
             false => Ok(encoder),
