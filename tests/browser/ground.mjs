@@ -6,6 +6,7 @@
 
 import { spawn } from "node:child_process";
 import fs from "node:fs";
+import { createRequire } from "node:module";
 import net from "node:net";
 import os from "node:os";
 import path from "node:path";
@@ -15,9 +16,10 @@ import { chromium, request } from "playwright-core";
 export const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../..");
 const BINARY = process.env.ISTHMUS_BIN ?? path.join(ROOT, "target/debug/isthmus");
 const SHOTS = process.env.ISTHMUS_SHOTS ?? path.join(ROOT, "target/browser");
+const AXE = fs.readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const PAGES = process.env.ISTHMUS_WEB;
 /** A debug build on a busy machine. Nothing waits for a time, everything for a condition, this long at most. */
-export const PATIENCE = Number(process.env.ISTHMUS_PATIENCE ?? 60_000);
+export const PATIENCE = Number(process.env.ISTHMUS_PATIENCE ?? 120_000);
 const START = 600_000;
 
 /** What the page says on its console that is no mistake of the page's: a server that is away. */
@@ -55,21 +57,25 @@ export class Ground {
   async window(userID, { locale = "en-GB", viewport = { width: 1280, height: 800 }, colorScheme = "light", phone = false } = {}) {
     const server = this.server(userID.split("@")[1]);
     const password = server.users.find((user) => user.userID === userID)?.password;
-    const context = await this.browser.newContext({
-      ignoreHTTPSErrors: true, locale, viewport, colorScheme, baseURL: server.client, hasTouch: phone, isMobile: phone, reducedMotion: "reduce",
+    const page = await this.#page(userID, "client", { locale, viewport, colorScheme, baseURL: server.client, hasTouch: phone, isMobile: phone, reducedMotion: "reduce",
       permissions: ["microphone", "clipboard-read", "clipboard-write"], acceptDownloads: true,
-    });
-    context.setDefaultTimeout(PATIENCE);
-    if (PAGES) await context.route((url) => url.pathname === "/" || url.pathname.startsWith("/web/"), (route) => fromFolder(route));
-    const page = await context.newPage();
-    page.on("pageerror", (error) => this.complaints.push(`${userID}: ${error.stack}`));
-    page.on("console", (message) => {
-      if (message.type() === "error" && !EXPECTED.test(message.text())) this.complaints.push(`${userID}: ${message.text()}`);
     });
     const person = new Person(this, page, userID, password);
     this.people.push(person);
     await page.goto("/");
     return person;
+  }
+
+  async #page(whose, pages, options) {
+    const context = await this.browser.newContext({ ignoreHTTPSErrors: true, ...options });
+    context.setDefaultTimeout(PATIENCE);
+    if (PAGES) await context.route((url) => url.pathname === "/" || url.pathname.startsWith("/web/"), (route) => fromFolder(route, pages));
+    const page = await context.newPage();
+    page.on("pageerror", (error) => this.complaints.push(`${whose}: ${error.stack}`));
+    page.on("console", (message) => {
+      if (message.type() === "error" && !EXPECTED.test(message.text())) this.complaints.push(`${whose}: ${message.text()}`);
+    });
+    return page;
   }
 
   /** A window of somebody who has logged in. */
@@ -129,6 +135,22 @@ export class Ground {
     if (complaints.length > 0) throw new Error(`the pages complained:\n${complaints.join("\n")}`);
   }
 
+  /** axe finds nothing serious in a page. */
+  async accessible(page, where) {
+    // As a debugger's script: the page's own policy would not let it in.
+    const session = await page.context().newCDPSession(page);
+    await session.send("Page.enable");
+    const { frameTree } = await session.send("Page.getFrameTree");
+    const { executionContextId: contextId } = await session.send("Page.createIsolatedWorld", { frameId: frameTree.frame.id, worldName: "axe" });
+    const run = (expression, awaitPromise = false) => session.send("Runtime.evaluate", { contextId, expression, awaitPromise, returnByValue: true });
+    await run(AXE);
+    const { result } = await run(`axe.run(document, { resultTypes: ["violations"] }).then(({ violations }) => violations.map(({ id, impact, nodes }) =>
+      ({ id, impact, nodes: nodes.slice(0, 3).map(({ html, failureSummary }) => html.slice(0, 200) + " " + failureSummary) })))`, true);
+    const serious = result.value.filter(({ impact }) => impact === "serious" || impact === "critical");
+    if (serious.length > 0) throw new Error(`${where}: ${JSON.stringify(serious, null, 1)}`);
+    await session.detach();
+  }
+
   shot(name) {
     return path.join(SHOTS, `${name}.png`);
   }
@@ -160,9 +182,10 @@ export class Person {
     await field.fill(query);
     await field.press("Enter");
     await this.page.locator(".found .row", { hasText: query }).first().click();
-    const write = this.page.locator(".details .buttons .primary", { has: this.page.locator(".icon") });
-    await Promise.race([write.first().waitFor(), this.page.locator(".chat-head small", { hasText: query }).waitFor()]);
-    if (await write.first().isVisible()) await write.first().click();
+    const write = this.page.locator(".details .write button");
+    const opened = this.page.locator(".chat-head small", { hasText: query });
+    await write.or(opened).first().waitFor();
+    if (await write.isVisible()) await write.click();
     await this.page.locator(".composer textarea").waitFor();
     await field.fill("");
   }
@@ -200,9 +223,9 @@ export class Person {
   }
 }
 
-async function fromFolder(route) {
+async function fromFolder(route, pages) {
   const { pathname } = new URL(route.request().url());
-  const file = path.join(PAGES, pathname === "/" ? "client/index.html" : pathname.slice("/web/".length));
+  const file = path.join(PAGES, pathname === "/" ? `${pages}/index.html` : pathname.slice("/web/".length));
   const reply = await route.fetch({ url: new URL("/", route.request().url()).href });
   const types = { ".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml" };
   await route.fulfill({ headers: { ...reply.headers(), "content-type": types[path.extname(file)], etag: "" }, body: fs.readFileSync(file) });

@@ -2,13 +2,11 @@
 
 import assert from "node:assert/strict";
 import fs from "node:fs";
-import { createRequire } from "node:module";
 import { after, before, test } from "node:test";
 import path from "node:path";
 import { Ground, ROOT } from "./ground.mjs";
 
-const AXE = fs.readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const WORDS = path.join(ROOT, "host/node/web/client/words");
+const WEB = path.join(ROOT, "host/node/web");
 
 let ground;
 
@@ -17,19 +15,7 @@ before(async () => {
 });
 after(() => ground.stop());
 
-/** axe finds nothing serious. */
-async function accessible(person, where) {
-  // As a debugger's script: the page's own policy would not let it in.
-  const session = await person.page.context().newCDPSession(person.page);
-  await session.send("Page.enable");
-  const { frameTree } = await session.send("Page.getFrameTree");
-  const { executionContextId: contextId } = await session.send("Page.createIsolatedWorld", { frameId: frameTree.frame.id, worldName: "axe" });
-  const run = (expression, awaitPromise = false) => session.send("Runtime.evaluate", { contextId, expression, awaitPromise, returnByValue: true });
-  await run(AXE);
-  const { result } = await run(`axe.run(document, { resultTypes: ["violations"] }).then(({ violations }) => violations.map(({ id, impact, nodes }) => ({ id, impact, nodes: nodes.slice(0, 3).map(({ html, failureSummary }) => html.slice(0, 200) + " " + failureSummary) })))`, true);
-  const serious = result.value.filter(({ impact }) => impact === "serious" || impact === "critical");
-  assert.deepEqual(serious, [], `${where}: ${JSON.stringify(serious, null, 1)}`);
-}
+const accessible = (person, where) => ground.accessible(person.page, where);
 
 /** Nothing is wider than the window. */
 async function fits(person, where) {
@@ -37,32 +23,40 @@ async function fits(person, where) {
   assert.ok(wide <= 0, `${where} is ${wide} pixels too wide`);
 }
 
-test("the dictionaries have the same keys, with the same values in them", async () => {
-  const load = async (name) => {
-    const text = fs.readFileSync(path.join(WORDS, `${name}.js`), "utf8");
-    return (await import(`data:text/javascript,${encodeURIComponent(text)}`)).default;
-  };
-  const [en, zh] = [await load("en"), await load("zh")];
-  assert.deepEqual(Object.keys(zh).sort(), Object.keys(en).sort());
-  const values = (text) => [...text.matchAll(/\{\w+\}/g)].map(([value]) => value).sort();
-  for (const key of Object.keys(en)) assert.deepEqual(values(zh[key]), values(en[key]), key);
-});
+const DICTIONARIES = { client: ["client", "client/view", "shared"], console: ["console", "console/view"] };
 
-test("every key that the pages use is in the dictionaries, and the other way round", async () => {
-  const en = (await import(`data:text/javascript,${encodeURIComponent(fs.readFileSync(path.join(WORDS, "en.js"), "utf8"))}`)).default;
-  const files = ["client", "client/view", "shared"].flatMap((folder) => {
-    const at = path.join(ROOT, "host/node/web", folder);
-    return fs.readdirSync(at).filter((name) => name.endsWith(".js")).map((name) => fs.readFileSync(path.join(at, name), "utf8"));
+async function dictionary(pages, language) {
+  const text = fs.readFileSync(path.join(WEB, pages, "words", `${language}.js`), "utf8");
+  return (await import(`data:text/javascript,${encodeURIComponent(text)}`)).default;
+}
+
+for (const [pages, folders] of Object.entries(DICTIONARIES)) {
+  test(`the dictionaries of the ${pages} have the same keys, with the same values in them`, async () => {
+    const [en, zh] = [await dictionary(pages, "en"), await dictionary(pages, "zh")];
+    assert.deepEqual(Object.keys(zh).sort(), Object.keys(en).sort());
+    const values = (text) => [...text.matchAll(/\{\w+\}/g)].map(([value]) => value).sort();
+    for (const key of Object.keys(en)) assert.deepEqual(values(zh[key]), values(en[key]), key);
   });
-  const text = files.join("\n");
-  const plural = (key) => key.replace(/\.(one|other)$/, "");
-  const known = new Set(Object.keys(en).flatMap((key) => [key, plural(key)]));
-  const used = new Set([...text.matchAll(/\bt\(\s*"([^"]+)"/g)].map(([, key]) => key));
-  assert.deepEqual([...used].filter((key) => !known.has(key)), []);
-  const patterns = [...text.matchAll(/`((?:[a-z.]|\$\{[^}]+\})+)`/g)].map(([, pattern]) => new RegExp(`^${pattern.replaceAll(".", "\\.").replace(/\$\{[^}]+\}/g, ".+")}$`)).filter((pattern) => /[a-z]/.test(String(pattern)));
-  const unused = [...new Set(Object.keys(en).map(plural))].filter((key) => !text.includes(`"${key}"`) && !patterns.some((pattern) => pattern.test(key)));
-  assert.deepEqual(unused, []);
-});
+
+  test(`every key that the ${pages} uses is in its dictionaries`, async () => {
+    const en = await dictionary(pages, "en");
+    const scripts = folders.flatMap((folder) => {
+      const at = path.join(WEB, folder);
+      return fs.readdirSync(at).filter((name) => name.endsWith(".js")).map((name) => fs.readFileSync(path.join(at, name), "utf8"));
+    });
+    const text = scripts.join("\n");
+    const plural = (key) => key.replace(/\.(one|other)$/, "");
+    const known = new Set(Object.keys(en).flatMap((key) => [key, plural(key)]));
+    const used = new Set([...text.matchAll(/\bt\(\s*"([^"]+)"/g)].map(([, key]) => key));
+    assert.deepEqual([...used].filter((key) => !known.has(key)), []);
+    if (pages !== "client") return;
+    // And the other way round, where every key stands whole or as a pattern in the scripts.
+    const patterns = [...text.matchAll(/`((?:[a-z.]|\$\{[^}]+\})+)`/g)]
+      .map(([, pattern]) => new RegExp(`^${pattern.replaceAll(".", "\\.").replace(/\$\{[^}]+\}/g, ".+")}$`)).filter((pattern) => /[a-z]/.test(String(pattern)));
+    const unused = [...new Set(Object.keys(en).map(plural))].filter((key) => !text.includes(`"${key}"`) && !patterns.some((pattern) => pattern.test(key)));
+    assert.deepEqual(unused, []);
+  });
+}
 
 test("the page is in the browser's language, and in another one by choice", async () => {
   const dave = await ground.window("dave@south", { locale: "zh-CN" });

@@ -58,6 +58,7 @@ export class Chat {
       if (key && !history.state?.chat) history.pushState({ chat: key }, "", "/");
       else history.replaceState({ chat: key }, "", "/");
     }
+    if (chat && app.chats) app.chats.field.value = "";
     this.open = chat;
     this.limit = SHOWN;
     this.pinned = true;

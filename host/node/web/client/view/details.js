@@ -91,7 +91,7 @@ export class Details {
     const of = scene === "user"
       ? [model.people.get(id), model.stand(id), model.requests.get(id)]
       : [model.groups.get(id), model.members.get(id), this.applicants, model.me.name];
-    const sign = JSON.stringify([scene, id, of]);
+    const sign = JSON.stringify([scene, id, of, this.app.chat.open?.key]);
     if (this.sign === sign) return;
     if (scene === "group" && !model.members.has(id)) model.membersOf(id);
     this.sign = sign;
@@ -111,7 +111,7 @@ export class Details {
     const fact = (label, value) => value && [h("dt", null, label), h("dd", null, name(value))];
     return [
       h("div", { class: "who" }, faceOf(app, id, "huge"), h("h3", null, name(person.name)), h("p", null, name(id))),
-      !own && h("div", { class: "buttons center" },
+      !own && app.chat.open?.key !== keyOf("user", id) && h("div", { class: "buttons center write" },
         h("button", { type: "button", class: "primary", dataset: { focus: "write" }, onclick: () => app.chat.show(keyOf("user", id)) }, icon("chat"), t("write.to"))),
       !own && this.#friendship(id, person),
       h("dl", { class: "facts" }, fact(t("profile.about"), person.remark), fact(t("profile.phone"), person.phoneNumber), fact(t("server"), id.split("@").at(-1))),
