@@ -56,6 +56,8 @@
 #[doc(hidden)]
 pub mod bindings;
 mod body;
+#[cfg(any(target_arch = "wasm32", test))]
+mod heap;
 mod host;
 mod pattern;
 mod plugin;
@@ -63,6 +65,10 @@ mod reply;
 mod settings;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
+
+#[cfg(target_arch = "wasm32")]
+#[global_allocator]
+static HEAP: heap::Heap = heap::Heap::new();
 
 /// What an access hook answers.
 ///

@@ -240,7 +240,10 @@ pub mod glue {
             return Err(wrong.to_string());
         }
         let plugin = P::init(settings)?;
-        slot.set(plugin).map_err(|_| "init was called twice".to_owned())
+        let set = slot.set(plugin).map_err(|_| "init was called twice".to_owned());
+        #[cfg(target_arch = "wasm32")]
+        crate::HEAP.start_anew();
+        set
     }
 
     /// The initialised plugin.
