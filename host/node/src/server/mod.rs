@@ -2,6 +2,7 @@
 
 mod accounts;
 mod act;
+mod acts;
 mod addresses;
 mod admin;
 mod administrators;

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::Server;
 use super::accounts::internal;
+use super::acts::Act;
 use super::admin::blocking;
 use super::client::{parse, parse_or_default};
 use super::consoles::Who;
@@ -356,7 +357,8 @@ impl Server {
         let nowhere = || Problem::refused(Code::WRONG_STATE, "there is no good generation to go back to");
         let done = done.and_then(|done| done.ok_or_else(nowhere));
         let trail = self.policy_act("policy.breaker", "breaker", &trip.generation.to_string(), fields);
-        if let Err(problem) = self.acted(trail, done).await {
+        let act = |activation: &Activation| Act::Swap(activation.number);
+        if let Err(problem) = self.acted(trail, done, act).await {
             let (_, code, words) = problem.public();
             tracing::error!(target: BREAKER, generation = trip.generation, %code, words, "it could not be taken back");
         }
@@ -401,7 +403,7 @@ impl Server {
             fields.push(("digest".to_owned(), activation.digest.clone()));
         }
         let trail = self.policy_act(operation, by, target, fields);
-        self.acted(trail, done.map_err(activate_problem)).await
+        self.acted(trail, done.map_err(activate_problem), |activation| Act::Swap(activation.number)).await
     }
 
     /// An act on the policy, as it is recorded.
@@ -421,12 +423,20 @@ impl Server {
     }
 
     /// Records an act on what judges, or its failure. Peers that are denied now lose their connections.
-    async fn acted<T>(self: &Arc<Self>, trail: Trail, done: Result<T, Problem>) -> Result<T, Problem> {
-        let done = self.recorded(trail, done).await;
-        if done.is_ok() {
-            self.cut_denied().await;
+    async fn acted<T>(
+        self: &Arc<Self>,
+        trail: Trail,
+        done: Result<T, Problem>,
+        act: impl FnOnce(&T) -> Act,
+    ) -> Result<T, Problem> {
+        match done {
+            Ok(done) => {
+                self.note_act(&trail, act(&done)).await;
+                self.cut_denied().await;
+                Ok(done)
+            }
+            failed @ Err(_) => self.recorded(trail, failed).await,
         }
-        done
     }
 
     fn list(&self, name: &str) -> Result<Value, Problem> {
@@ -446,7 +456,7 @@ impl Server {
             fields.extend(told(changed));
         }
         let trail = self.policy_act("policy.list.change", &by, name, fields);
-        value(self.acted(trail, done.map_err(list_problem)).await?)
+        value(self.acted(trail, done.map_err(list_problem), |changed| Act::List(changed.edit.revision)).await?)
     }
 }
 

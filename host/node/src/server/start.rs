@@ -30,7 +30,7 @@ use super::push::Hub;
 use super::replays::Replays;
 use super::session::{Acks, Sessions};
 use super::tally::Tally;
-use super::{Directory, Listeners, Server, admin, client, sns};
+use super::{Directory, Listeners, Server, acts, admin, client, sns};
 use crate::admin_token::{AdminTokenError, AdminTokens, Role, read_plain};
 use crate::config::ServerConfig;
 use crate::password::{PasswordError, Passwords};
@@ -173,6 +173,7 @@ impl Server {
         let bound = Bound::bind(&config).await?;
         let tls = Tls::build(&config, &trust, credentials)?;
         let (server, settlements) = open(config, &tls)?;
+        acts::catch_up(&server.store, &server.policy).await?;
         server.appoint_first().await.map_err(|problem| StartError::Administrators(problem.into()))?;
         let running = RunningServer::serve(&server, bound, tls, settlements)?;
         tracing::info!(
