@@ -19,7 +19,8 @@ The project's own commands.
 
 Usage: cargo xtask COMMAND
 
-  plugins          build the plugins into target/plugins, once per change
+  plugins          build the plugins into target/plugins, once per change; installs into target/tools what the
+                   examples in JavaScript, Python and C need
   demo [ARGS…]     build everything and run `isthmus demo ARGS…` (try `cargo xtask demo --help`);
                    with --release as the first argument, optimised
   test             the gate: formats, lints, documentation, licences, fuzzing, benches, all tests
@@ -47,7 +48,7 @@ fn main() -> ExitCode {
 
 fn carry_out(command: Option<&str>, rest: &[String]) -> Outcome {
     match (command, rest) {
-        (Some("plugins"), []) => plugins::build(),
+        (Some("plugins"), []) => plugins::all(),
         (Some("demo"), args) => demo::run(args),
         (Some("test"), []) => gate::test(),
         (Some("openapi"), []) => openapi::check(),

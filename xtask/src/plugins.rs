@@ -22,14 +22,14 @@ struct Guest {
     component: PathBuf,
 }
 
-/// Builds all plugins into `target/plugins`, the hostile ones into `target/plugins/hostile`, those in other languages than
-/// Rust into `target/plugins/examples`.
-pub(crate) fn build() -> Outcome {
-    in_rust()?;
+/// Builds all plugins: those that are part of the binary, and the examples in other languages.
+pub(crate) fn all() -> Outcome {
+    build()?;
     examples()
 }
 
-fn in_rust() -> Outcome {
+/// Builds the plugins in Rust into `target/plugins`, the hostile ones into `target/plugins/hostile`.
+pub(crate) fn build() -> Outcome {
     let guests = guests()?;
     let stamp = target().join("plugins/.built-from");
     let sources = fingerprint(&["plugins", "wit"], &["target", "examples"])?;
@@ -48,7 +48,7 @@ fn in_rust() -> Outcome {
     fs::write(&stamp, sources).map_err(at(&stamp))
 }
 
-/// One plugin in each language: what builds it is installed into `target/tools`.
+/// One plugin in each other language, into `target/plugins/examples`: what builds it is installed into `target/tools`.
 fn examples() -> Outcome {
     let tools = Tools::at(&target().join("tools"));
     for name in EXAMPLES {

@@ -132,7 +132,7 @@ pub(super) fn run(args: &NewArgs, out: &Out) -> Result<(), CliError> {
         let source = args.lang.source();
         format!(
             "{here} is ready:\n  {here}/{source:20} what it judges, and its settings\n  \
-             {here}/tests/cases.toml     what it has to answer\n  {here}/bundle/             the bundle to activate\n\n\
+             {here}/tests/cases.toml     what it has to answer\n  {here}/bundle/              the bundle to activate\n\n\
              isthmus plugin test {here}"
         )
     });
@@ -159,6 +159,14 @@ impl Lang {
             Self::Js => "plugin.js",
             Self::Python => "plugin.py",
             Self::C => "plugin.c",
+        }
+    }
+
+    /// What its table in policy.toml has on account of the language.
+    fn manifest(self) -> &'static str {
+        match self {
+            Self::Rust | Self::C => "",
+            Self::Js | Self::Python => include_str!("template/interpreted.toml"),
         }
     }
 
@@ -208,7 +216,7 @@ fn files(name: &str, kind: Kind, lang: Lang) -> Result<Vec<(PathBuf, String)>, C
         (".gitignore", "/target\n/bindings\n/bundle/*.wasm\n".to_owned()),
         ("README.md", include_str!("template/README.md").to_owned()),
         ("tests/cases.toml", template.cases.to_owned()),
-        ("bundle/policy.toml", format!("{policy}{}", template.settings)),
+        ("bundle/policy.toml", format!("{policy}{}{}", lang.manifest(), template.settings)),
     ];
     let filled = |text: String| {
         let text = text.replace("{{name}}", name).replace("{{kind}}", kind.name());
