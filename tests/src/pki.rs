@@ -53,13 +53,14 @@ pub fn self_signed(id: &str) -> Credentials {
 /// Signed by the authority in `folder`, with whatever `change` makes of a proper certificate.
 #[must_use]
 pub fn forged(folder: &Path, id: &str, change: impl FnOnce(&mut CertificateParams)) -> Credentials {
-    let key = KeyPair::from_pem(&std::fs::read_to_string(folder.join("ca.key")).unwrap()).unwrap();
-    let issuer = Issuer::from_ca_cert_pem(&std::fs::read_to_string(folder.join("ca.pem")).unwrap(), key).unwrap();
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+    let key = KeyPair::from_pem(&read("issuer.key")).unwrap();
+    let issuer = Issuer::from_ca_cert_pem(&read("issuer.pem"), key).unwrap();
     let mut params = proper(id);
     change(&mut params);
     let key = KeyPair::generate().unwrap();
     let cert = params.signed_by(&key, &issuer).unwrap();
-    Credentials::from_pem(&cert.pem(), &key.serialize_pem()).unwrap()
+    Credentials::from_pem(&(cert.pem() + &read("issuer.pem")), &key.serialize_pem()).unwrap()
 }
 
 /// Makes a proper certificate one of two names: CN and DNS of the one, URI of the other.

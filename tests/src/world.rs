@@ -133,7 +133,7 @@ impl World {
 
     /// The platform's own authority, for certificates that it would never issue.
     pub fn ca(&self) -> Ca {
-        Ca::open_or_create(&self.ca_folder(), DOMAIN, SystemTime::now()).unwrap()
+        Ca::open_platform(&self.ca_folder(), DOMAIN, None, SystemTime::now()).unwrap()
     }
 
     pub fn ca_folder(&self) -> PathBuf {

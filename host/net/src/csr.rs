@@ -108,6 +108,34 @@ pub(crate) fn public_key(csr_pem: &str) -> Result<SubjectPublicKeyInfo, CsrError
     Ok(taken)
 }
 
+/// `ecdsa-p256`, `ecdsa-p384`, `rsa-<bits>`, or the OID of one that has no name here: what records keep of a key.
+pub(crate) fn key_algorithm(spki_der: &[u8]) -> String {
+    let Ok((_, spki)) = x509_parser::x509::SubjectPublicKeyInfo::from_der(spki_der) else {
+        return "unknown".to_owned();
+    };
+    match spki.parsed() {
+        Ok(PublicKey::RSA(rsa)) => format!("rsa-{}", rsa.key_size()),
+        Ok(PublicKey::EC(point)) => format!("ecdsa-p{}", point.key_size()),
+        Ok(_) | Err(_) => spki.algorithm.algorithm.to_id_string(),
+    }
+}
+
+/// What a key of ours signs with, in records.
+pub(crate) fn signature_algorithm(key: &KeyPair) -> &'static str {
+    if key.is_compatible(&PKCS_ECDSA_P256_SHA256) {
+        "ecdsa-p256-sha256"
+    } else if key.is_compatible(&PKCS_ECDSA_P384_SHA384) {
+        "ecdsa-p384-sha384"
+    } else {
+        "other"
+    }
+}
+
+/// The public key of a request (DER, SubjectPublicKeyInfo), checked as [`check`] does: to compare with a certificate's.
+pub fn public_key_der(csr_pem: &str) -> Result<Vec<u8>, CsrError> {
+    public_key(csr_pem).map(|key| key.subject_public_key_info())
+}
+
 /// Checks a request as [`crate::Ca::issue_server`] will, so that an applicant is told at once.
 pub fn check(csr_pem: &str) -> Result<(), CsrError> {
     public_key(csr_pem).map(|_| ())

@@ -75,6 +75,10 @@ pub struct Issued {
     pub serial: String,
     /// End of validity, in milliseconds since 1970 UTC.
     pub not_after_ms: u64,
+    /// The certified key's algorithm, as `ecdsa-p256`.
+    pub key_algorithm: String,
+    /// The algorithm that the authority has signed with.
+    pub signature_algorithm: String,
 }
 
 fn put(tx: &mut Tx<'_>, application: &Application) {

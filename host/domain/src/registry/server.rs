@@ -26,6 +26,12 @@ pub struct Certificate {
     pub not_after_ms: u64,
     /// When it was revoked.
     pub revoked_ms: Option<u64>,
+    /// The certified key's algorithm, as `ecdsa-p256`; empty in records older than this field.
+    #[serde(default)]
+    pub key_algorithm: String,
+    /// The algorithm that the authority has signed with; empty as above.
+    #[serde(default)]
+    pub signature_algorithm: String,
 }
 
 /// A server that was approved once.
@@ -68,6 +74,8 @@ impl Registration {
             issued_ms: now_ms,
             not_after_ms: issued.not_after_ms,
             revoked_ms: None,
+            key_algorithm: issued.key_algorithm,
+            signature_algorithm: issued.signature_algorithm,
         });
     }
 

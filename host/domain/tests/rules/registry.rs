@@ -17,7 +17,13 @@ fn platform() -> Place {
 
 fn issued(serial: &str, place: &Place) -> Issued {
     let not_after_ms = place.now.load(Ordering::Relaxed) + 1_000;
-    Issued { chain: format!("chain {serial}"), serial: serial.into(), not_after_ms }
+    Issued {
+        chain: format!("chain {serial}"),
+        serial: serial.into(),
+        not_after_ms,
+        key_algorithm: "ecdsa-p256".into(),
+        signature_algorithm: "ecdsa-p256-sha256".into(),
+    }
 }
 
 fn apply(place: &Place, server_info: ServerInfo) -> Result<Application, Error> {

@@ -1,4 +1,4 @@
-//! The root on disk: a private key that nobody else reads, and a certificate that never changes.
+//! An authority on disk: private keys that nobody else reads, and their certificates.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -9,14 +9,39 @@ use rcgen::KeyPair;
 
 use super::CaError;
 
-pub(super) struct RootFiles {
+/// A key and its certificate.
+pub(super) struct Pair {
     pub(super) key: PathBuf,
     pub(super) cert: PathBuf,
 }
 
-impl RootFiles {
-    pub(super) fn of(dir: &Path) -> Self {
+impl Pair {
+    pub(super) fn root(dir: &Path) -> Self {
         Self { key: dir.join("ca.key"), cert: dir.join("ca.pem") }
+    }
+
+    pub(super) fn issuer(dir: &Path) -> Self {
+        Self { key: dir.join("issuer.key"), cert: dir.join("issuer.pem") }
+    }
+
+    /// The key, if it is here.
+    pub(super) fn key(&self) -> Result<Option<KeyPair>, CaError> {
+        read(&self.key)?.map(|pem| self.checked_key(&pem)).transpose()
+    }
+
+    /// The certificate, if it is here.
+    pub(super) fn certificate(&self) -> Result<Option<String>, CaError> {
+        read(&self.cert)
+    }
+
+    /// Puts a certificate in the place of one that it follows, or of none.
+    pub(super) fn put_certificate(&self, pem: &str) -> Result<(), CaError> {
+        write_new(&self.cert, pem, 0o644)
+    }
+
+    /// Puts a key where none is.
+    pub(super) fn put_key(&self, pem: &str) -> Result<(), CaError> {
+        write_new(&self.key, pem, 0o600)
     }
 
     /// The key on disk; or a new one, but never beside a certificate that it does not fit.
@@ -52,11 +77,11 @@ impl RootFiles {
     }
 }
 
-fn fail(what: &'static str, path: &Path, source: io::Error) -> CaError {
+pub(super) fn fail(what: &'static str, path: &Path, source: io::Error) -> CaError {
     CaError::File { what, path: path.to_owned(), source }
 }
 
-fn read(path: &Path) -> Result<Option<String>, CaError> {
+pub(super) fn read(path: &Path) -> Result<Option<String>, CaError> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -65,7 +90,7 @@ fn read(path: &Path) -> Result<Option<String>, CaError> {
 }
 
 /// Whole or not at all, and on the disk before it is used.
-fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), CaError> {
+pub(super) fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), CaError> {
     let dir = path.parent().unwrap_or(Path::new("."));
     let write = || -> io::Result<()> {
         fs::create_dir_all(dir)?;

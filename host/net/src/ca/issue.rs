@@ -6,19 +6,22 @@ use std::time::{Duration, SystemTime};
 use isthmus_wire::ServerId;
 use rcgen::string::Ia5String;
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, PublicKeyData, SanType, SerialNumber,
 };
 use rustls_pki_types::DnsName;
 
+use super::permitted::{Host, Permitted};
 use super::{Ca, CaError};
 use crate::csr::{self, CsrError};
 use crate::identity::{self, Identity};
 
-/// Clocks of peers may lag behind the platform's.
-const BACKDATED: Duration = Duration::from_secs(5 * 60);
+/// Clocks of peers may lag behind the platform's, by more than the ten minutes that nobody notices.
+const BACKDATED: Duration = Duration::from_secs(15 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const ROOT_YEARS: u32 = 20;
+/// Life of an issuer: three years. It is signed anew, with the same key, when a quarter is left.
+const ISSUER_DAYS: u32 = 1096;
 
 /// Why no certificate was issued.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +35,9 @@ pub enum IssueError {
     /// A host that would make the certificate another's: a name under `ic.<domain>`, or the platform's.
     #[error("the host name {0:?} belongs to the interconnect itself")]
     ReservedHost(String),
+    /// A host outside of what the issuer's name constraints permit.
+    #[error("the host {0:?} lies outside of what this authority may certify")]
+    ForbiddenHost(String),
     /// A serial number that is not 1–20 bytes of hex.
     #[error("{0:?} is not a serial number")]
     BadSerial(String),
@@ -49,14 +55,18 @@ pub enum IssueError {
 /// A certificate, and what the platform has to remember of it.
 #[derive(Clone, Debug)]
 pub struct Issued {
-    /// Leaf first, then intermediates (none while the root signs itself), without the root.
+    /// Leaf first, then the issuer (none where the root signs by itself), without the root.
     pub chain_pem: String,
     /// Serial number, lower-case hex: what a revocation names.
     pub serial: String,
-    /// Start of validity, five minutes before it was issued.
+    /// Start of validity, a quarter of an hour before it was issued.
     pub not_before: SystemTime,
     /// End of validity.
     pub not_after: SystemTime,
+    /// The certified key's algorithm and length: `ecdsa-p256`, `ecdsa-p384`, `rsa-3072`.
+    pub key_algorithm: String,
+    /// The algorithm that the authority has signed with.
+    pub signature_algorithm: &'static str,
 }
 
 /// A certificate whose key was made here as well, for the platform's own use.
@@ -70,7 +80,7 @@ pub struct IssuedWithKey {
 
 impl Ca {
     /// An interconnect certificate (R13) for `id`, reachable at `host` (that of `serverAddress`, a DNS name or an IP
-    /// address), valid from five minutes before `now` for `days`, but never beyond the root.
+    /// address), valid from a quarter of an hour before `now` for `days`, but never beyond the issuer.
     pub fn issue_server(
         &self,
         csr_pem: &str,
@@ -125,6 +135,7 @@ impl Ca {
         for host in hosts {
             let bare = host.trim_start_matches('[').trim_end_matches(']');
             if let Ok(ip) = bare.parse::<IpAddr>() {
+                self.permit(host, &Host::Ip(ip))?;
                 names.push(SanType::IpAddress(ip));
                 continue;
             }
@@ -132,9 +143,17 @@ impl Ca {
             if name != own && identity::is_reserved(&name, self.domain()) {
                 return Err(IssueError::ReservedHost(host.clone()));
             }
+            self.permit(host, &Host::Name(&name))?;
             names.push(SanType::DnsName(ia5(&name)?));
         }
         Ok(names)
+    }
+
+    fn permit(&self, host: &str, named: &Host<'_>) -> Result<(), IssueError> {
+        match &self.active.permitted {
+            Some(permitted) if !permitted.admits(named) => Err(IssueError::ForbiddenHost(host.to_owned())),
+            Some(_) | None => Ok(()),
+        }
     }
 
     fn issue_with_key(
@@ -155,7 +174,7 @@ impl Ca {
         days: u32,
     ) -> Result<Issued, IssueError> {
         let not_before = now - BACKDATED;
-        let not_after = (now + DAY * days).min(self.not_after);
+        let not_after = (now + DAY * days).min(self.active.not_after);
         if not_after <= now {
             return Err(IssueError::RootExpired);
         }
@@ -164,8 +183,15 @@ impl Ca {
         params.not_before = not_before.into();
         params.not_after = not_after.into();
         params.serial_number = Some(SerialNumber::from_slice(&serial));
-        let cert = params.signed_by(key, &self.issuer).map_err(IssueError::Make)?;
-        Ok(Issued { chain_pem: cert.pem(), serial: identity::serial_hex(&serial), not_before, not_after })
+        let cert = params.signed_by(key, &self.active.issuer).map_err(IssueError::Make)?;
+        Ok(Issued {
+            chain_pem: cert.pem() + self.active.issuer_pem.as_deref().unwrap_or_default(),
+            serial: identity::serial_hex(&serial),
+            not_before,
+            not_after,
+            key_algorithm: csr::key_algorithm(&key.subject_public_key_info()),
+            signature_algorithm: csr::signature_algorithm(self.active.issuer.key()),
+        })
     }
 }
 
@@ -184,7 +210,7 @@ pub(super) fn root(key: &KeyPair, domain: &str, now: SystemTime) -> Result<Strin
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::OrganizationName, domain);
-    params.distinguished_name.push(DnType::CommonName, "IM interconnect root");
+    params.distinguished_name.push(DnType::CommonName, format!("IM interconnect root {}", mark(key)));
     // Room for one intermediate below it.
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(1));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -193,6 +219,38 @@ pub(super) fn root(key: &KeyPair, domain: &str, now: SystemTime) -> Result<Strin
     let serial = random_serial().map_err(|_| CaError::Make(rcgen::Error::RingUnspecified))?;
     params.serial_number = Some(SerialNumber::from_slice(&serial));
     Ok(params.self_signed(key).map_err(CaError::Make)?.pem())
+}
+
+/// The certificate of an issuer below a root: it signs servers and revocations, and no further authority.
+pub(super) fn issuer(
+    key: &KeyPair,
+    root: &Issuer<'_, KeyPair>,
+    root_end: SystemTime,
+    domain: &str,
+    permitted: Option<&Permitted>,
+    now: SystemTime,
+) -> Result<String, CaError> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::OrganizationName, domain);
+    params.distinguished_name.push(DnType::CommonName, format!("IM interconnect issuer {}", mark(key)));
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    // It signs the registry's lists too.
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
+    params.name_constraints = permitted.map(Permitted::constraints);
+    params.use_authority_key_identifier_extension = true;
+    params.not_before = (now - BACKDATED).into();
+    params.not_after = (now + DAY * ISSUER_DAYS).min(root_end).into();
+    let serial = random_serial().map_err(|_| CaError::Make(rcgen::Error::RingUnspecified))?;
+    params.serial_number = Some(SerialNumber::from_slice(&serial));
+    Ok(params.signed_by(key, root).map_err(CaError::Make)?.pem())
+}
+
+/// Two authorities never bear one name: a revocation list is found by the name of its signer.
+fn mark(key: &KeyPair) -> String {
+    let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &key.subject_public_key_info());
+    identity::hex(&hash.as_ref()[..4])
 }
 
 /// 16 bytes, positive and of full length: 126 random bits.

@@ -1,20 +1,27 @@
 //! The platform's certificate authority (T/CIIA 003—2019 §6.1 b, §7.5.1; R13).
 //!
-//! One P-256 root, made at first start, its key in a file of mode 0600. Everything in a certificate save the public
-//! key is the authority's own. Which certificates exist and which are revoked is the platform's record, not kept here.
+//! A P-256 root, made at first start, and an issuer below it that signs servers; keys are files of mode 0600, and the root's
+//! may be kept elsewhere. Everything in a certificate save the public key is the authority's own. Which certificates exist and
+//! which are revoked is the platform's record, not kept here.
 
+mod authority;
 mod files;
+mod folder;
 mod issue;
+mod permitted;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use rcgen::{
-    CertificateRevocationListParams, Issuer, KeyIdMethod, KeyPair, RevocationReason, RevokedCertParams, SerialNumber,
+    CertificateRevocationListParams, KeyIdMethod, KeyPair, RevocationReason, RevokedCertParams, SerialNumber,
+    SigningKey as _,
 };
-use x509_parser::prelude::FromDer;
 
+use authority::Authority;
+pub use folder::AuthorityFacts;
 pub use issue::{IssueError, Issued, IssuedWithKey};
+pub use permitted::Permitted;
 
 /// Why the authority cannot be opened, with the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +73,14 @@ pub enum CaError {
         /// In what way.
         reason: String,
     },
+    /// No authority has been made here yet.
+    #[error(
+        "there is no certificate authority in {0}: make one with `isthmus platform ca init`, or start the platform"
+    )]
+    Nothing(PathBuf),
+    /// A step of a roll-over out of its order.
+    #[error("{0}")]
+    Step(&'static str),
     /// The domain is no DNS name.
     #[error("{0:?} is not a domain name")]
     BadDomain(String),
@@ -104,20 +119,22 @@ pub enum Why {
 #[derive(Debug)]
 pub struct Ca {
     domain: String,
-    root_pem: String,
-    issuer: Issuer<'static, KeyPair>,
-    not_after: SystemTime,
+    /// Signs.
+    active: Authority,
+    /// Trusted beside it while a roll-over goes on.
+    others: Vec<Authority>,
 }
 
 impl Ca {
-    /// Opens the root in `dir` (`ca.key`, `ca.pem`), or makes it there if neither exists. `domain`: the platform's,
-    /// under which servers get their DNS names. `now` is the beginning of a new root's 20 years.
+    /// Opens the root in `dir` (`ca.key`, `ca.pem`), or makes it there if neither exists; it signs by itself. `domain`: under
+    /// which servers get their DNS names. `now` is the beginning of a new root's 20 years.
     pub fn open_or_create(dir: &Path, domain: &str, now: SystemTime) -> Result<Self, CaError> {
         let domain = issue::dns_name(domain).ok_or_else(|| CaError::BadDomain(domain.to_owned()))?;
-        let files = files::RootFiles::of(dir);
+        let files = files::Pair::root(dir);
         let key = files.key_or_new()?;
         let root_pem = files.certificate_or(|| issue::root(&key, &domain, now))?;
-        Self::from_parts(&files.cert, root_pem, key, domain)
+        let active = Authority::of_root(&files.cert, root_pem, key, &domain)?;
+        Ok(Self { domain, active, others: Vec::new() })
     }
 
     /// A root that is never written down: for measures and tests.
@@ -125,24 +142,8 @@ impl Ca {
         let domain = issue::dns_name(domain).ok_or_else(|| CaError::BadDomain(domain.to_owned()))?;
         let key = KeyPair::generate().map_err(CaError::Make)?;
         let root_pem = issue::root(&key, &domain, now)?;
-        Self::from_parts(Path::new("memory"), root_pem, key, domain)
-    }
-
-    fn from_parts(path: &Path, root_pem: String, key: KeyPair, domain: String) -> Result<Self, CaError> {
-        let broken = |reason: String| CaError::Broken { path: path.to_owned(), reason };
-        let (_, pem) = x509_parser::pem::parse_x509_pem(root_pem.as_bytes()).map_err(|e| broken(e.to_string()))?;
-        let (_, root) = x509_parser::certificate::X509Certificate::from_der(&pem.contents)
-            .map_err(|error| broken(error.to_string()))?;
-        let found = root.subject().iter_organization().next().and_then(|name| name.as_str().ok()).unwrap_or_default();
-        if found != domain {
-            return Err(CaError::DomainChanged { path: path.to_owned(), found: found.to_owned(), wanted: domain });
-        }
-        if root.public_key().raw != rcgen::PublicKeyData::subject_public_key_info(&key) {
-            return Err(broken("the key beside it is not its own".to_owned()));
-        }
-        let seconds = root.validity().not_after.timestamp().try_into().unwrap_or(0);
-        let issuer = Issuer::from_ca_cert_der(&pem.contents.as_slice().into(), key).map_err(CaError::Make)?;
-        Ok(Self { domain, issuer, not_after: SystemTime::UNIX_EPOCH + Duration::from_secs(seconds), root_pem })
+        let active = Authority::of_root(Path::new("memory"), root_pem, key, &domain)?;
+        Ok(Self { domain, active, others: Vec::new() })
     }
 
     /// The platform's domain, lower case.
@@ -150,13 +151,48 @@ impl Ca {
         &self.domain
     }
 
-    /// The root certificate: what everybody else verifies with.
+    /// The root certificate under which is signed.
     pub fn root_pem(&self) -> &str {
-        &self.root_pem
+        &self.active.root_pem
     }
 
-    /// A revocation list, DER, signed by the root. `number` must grow from list to list; `next` is when the next one
-    /// is due, after `now`.
+    /// All roots that are trusted now, the signing one's first: what everybody else verifies with.
+    pub fn roots_pem(&self) -> String {
+        self.authorities().map(|authority| authority.root_pem.as_str()).collect()
+    }
+
+    /// The certificates of all issuers below them.
+    pub fn issuers_pem(&self) -> String {
+        self.authorities().filter_map(|authority| authority.issuer_pem.as_deref()).collect()
+    }
+
+    /// Until when the authority can sign.
+    pub fn not_after(&self) -> SystemTime {
+        self.active.not_after
+    }
+
+    /// Whether the root's private key is on this machine.
+    pub fn root_online(&self) -> bool {
+        self.active.root_online
+    }
+
+    /// SHA-256 of the signing root's certificate, lower-case hex: what is compared by telephone.
+    pub fn fingerprint(&self) -> String {
+        fingerprint(&self.active.root_pem)
+    }
+
+    /// Signs a statement of the platform's (the registry's list): checked by [`crate::tls::verify_statement`]. A statement never
+    /// looks like a certificate or a list: those begin with DER, this with words.
+    pub fn sign(&self, statement: &[u8]) -> Result<Vec<u8>, IssueError> {
+        self.active.issuer.key().sign(statement).map_err(IssueError::Make)
+    }
+
+    fn authorities(&self) -> impl Iterator<Item = &Authority> {
+        std::iter::once(&self.active).chain(&self.others)
+    }
+
+    /// A revocation list, DER, signed by whoever signs certificates. `number` must grow from list to list; `next` is when the
+    /// next one is due, after `now`.
     pub fn crl(
         &self,
         revoked: &[Revoked],
@@ -164,6 +200,23 @@ impl Ca {
         now: SystemTime,
         next: Duration,
     ) -> Result<Vec<u8>, IssueError> {
+        self.active.crl(revoked, number, now, next)
+    }
+
+    /// The same of every authority that is trusted: a peer's certificate may be of any of them.
+    pub fn crls(
+        &self,
+        revoked: &[Revoked],
+        number: u64,
+        now: SystemTime,
+        next: Duration,
+    ) -> Result<Vec<Vec<u8>>, IssueError> {
+        self.authorities().map(|authority| authority.crl(revoked, number, now, next)).collect()
+    }
+}
+
+impl Authority {
+    fn crl(&self, revoked: &[Revoked], number: u64, now: SystemTime, next: Duration) -> Result<Vec<u8>, IssueError> {
         let revoked_certs = revoked.iter().map(Revoked::entry).collect::<Result<_, _>>()?;
         let params = CertificateRevocationListParams {
             this_update: now.into(),
@@ -194,4 +247,10 @@ impl Revoked {
             invalidity_date: None,
         })
     }
+}
+
+/// SHA-256 of a PEM certificate, lower-case hex.
+fn fingerprint(pem: &str) -> String {
+    let der = x509_parser::pem::parse_x509_pem(pem.as_bytes()).map(|(_, pem)| pem.contents).unwrap_or_default();
+    crate::identity::hex(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &der).as_ref())
 }

@@ -17,7 +17,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use webpki::CertRevocationList;
 
 pub(crate) use verify::{Chain, ClientVerifier, PeerVerifier};
-pub use verify::{CrlError, CrlFacts};
+pub use verify::{CrlError, CrlFacts, StatementError, verify_statement};
 
 use crate::identity::{Identity, IdentityError, PeerCertificate};
 
@@ -81,6 +81,12 @@ impl Credentials {
         let leaf = self.chain.first().ok_or(IdentityError::Malformed)?;
         PeerCertificate::read(leaf, None)
     }
+
+    /// Our public key (DER, SubjectPublicKeyInfo). None if the certificate cannot be read.
+    pub fn public_key_der(&self) -> Option<Vec<u8>> {
+        let (_, cert) = x509_parser::parse_x509_certificate(self.chain.first()?).ok()?;
+        Some(cert.public_key().raw.to_vec())
+    }
 }
 
 /// Whom to believe: the roots, and what they have revoked.
@@ -127,10 +133,14 @@ impl Trust {
         self
     }
 
-    /// Verifies that a root of ours has signed the list, and tells what it says. Compare `number` with the last one
-    /// to notice an older list played back.
-    pub fn check_crl(der: &[u8], roots_pem: &str) -> Result<CrlFacts, CrlError> {
-        verify::check_crl(der, &certificates(roots_pem).unwrap_or_default())
+    /// Verifies that a root of ours has signed the list, or an issuer below one (of `issuers_pem`, unverified), and tells what
+    /// it says. Compare `number` with the last one to notice an older list played back.
+    pub fn check_crl(der: &[u8], roots_pem: &str, issuers_pem: &str) -> Result<CrlFacts, CrlError> {
+        let roots = certificates(roots_pem).unwrap_or_default();
+        let issuers = certificates(issuers_pem).unwrap_or_default();
+        let issuers = issuers.into_iter().filter(|issuer| verify::is_below(issuer, &roots));
+        let signers: Vec<_> = roots.iter().cloned().chain(issuers).collect();
+        verify::check_crl(der, &signers)
     }
 
     fn chain(&self) -> Chain {
@@ -228,7 +238,7 @@ fn alpn() -> Vec<Vec<u8>> {
     vec![b"h2".to_vec(), b"http/1.1".to_vec()]
 }
 
-fn certificates(pem: &str) -> Option<Vec<CertificateDer<'static>>> {
+pub(crate) fn certificates(pem: &str) -> Option<Vec<CertificateDer<'static>>> {
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
     chain.ok().filter(|chain| !chain.is_empty())
 }

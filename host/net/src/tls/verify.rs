@@ -274,6 +274,50 @@ pub(crate) fn check_crl(der: &[u8], roots: &[CertificateDer<'_>]) -> Result<CrlF
     })
 }
 
+/// Whether one of the roots has signed this authority's certificate, which is valid now.
+pub(crate) fn is_below(issuer: &CertificateDer<'_>, roots: &[CertificateDer<'_>]) -> bool {
+    let Ok((_, issuer)) = x509_parser::parse_x509_certificate(issuer) else { return false };
+    let is_ca = issuer.basic_constraints().ok().flatten().is_some_and(|constraints| constraints.value.ca);
+    let signed = |root: &CertificateDer<'_>| {
+        x509_parser::parse_x509_certificate(root)
+            .is_ok_and(|(_, root)| issuer.verify_signature(Some(root.public_key())).is_ok())
+    };
+    is_ca && issuer.validity().is_valid() && roots.iter().any(signed)
+}
+
+/// Why a statement is not the platform's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StatementError {
+    /// The certificate beside it is no issuer below a root of ours.
+    #[error("its signer is no issuer below a root that we trust")]
+    Signer,
+    /// Another key has signed it, or other words.
+    #[error("its signature does not hold")]
+    Signature,
+}
+
+/// Verifies what [`crate::Ca::sign`] has signed, by an issuer of `issuers_pem` that is below one of the roots.
+pub fn verify_statement(
+    statement: &[u8],
+    signature: &[u8],
+    issuers_pem: &str,
+    roots_pem: &str,
+) -> Result<(), StatementError> {
+    let roots = super::certificates(roots_pem).unwrap_or_default();
+    let issuers = super::certificates(issuers_pem).unwrap_or_default();
+    let issuers: Vec<_> = issuers.into_iter().filter(|issuer| is_below(issuer, &roots)).collect();
+    if issuers.is_empty() {
+        return Err(StatementError::Signer);
+    }
+    let algorithms = [webpki::aws_lc_rs::ECDSA_P256_SHA256, webpki::aws_lc_rs::ECDSA_P384_SHA384];
+    let holds = |issuer: &CertificateDer<'_>| {
+        EndEntityCert::try_from(issuer).is_ok_and(|cert| {
+            algorithms.iter().any(|algorithm| cert.verify_signature(*algorithm, statement, signature).is_ok())
+        })
+    };
+    if issuers.iter().any(holds) { Ok(()) } else { Err(StatementError::Signature) }
+}
+
 fn time(seconds: i64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(seconds.try_into().unwrap_or(0))
 }

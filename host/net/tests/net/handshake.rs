@@ -141,7 +141,7 @@ async fn a_revoked_certificate_is_refused_in_both_directions() {
         reason: isthmus_net::ca::Why::CessationOfOperation,
     };
     let list = pki.ca.crl(&[revoked], 7, SystemTime::now(), DAY).unwrap();
-    let facts = Trust::check_crl(&list, pki.ca.root_pem()).unwrap();
+    let facts = Trust::check_crl(&list, pki.ca.root_pem(), "").unwrap();
     assert_eq!((facts.number, facts.revoked), (7, 1));
     let trust = pki.trust().with_crls([list.as_slice()]).unwrap();
 
@@ -171,8 +171,8 @@ async fn an_old_revocation_list_refuses_everybody_only_if_that_is_asked_for() {
 async fn a_forged_revocation_list_is_not_believed() {
     let (pki, other) = (Pki::new(), Pki::new());
     let list = other.ca.crl(&[], 1, SystemTime::now(), DAY).unwrap();
-    assert!(Trust::check_crl(&list, pki.ca.root_pem()).is_err());
-    assert!(Trust::check_crl(b"nothing of the kind", pki.ca.root_pem()).is_err());
+    assert!(Trust::check_crl(&list, pki.ca.root_pem(), "").is_err());
+    assert!(Trust::check_crl(b"nothing of the kind", pki.ca.root_pem(), "").is_err());
 }
 
 #[tokio::test]

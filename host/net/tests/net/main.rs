@@ -8,4 +8,5 @@ mod client;
 mod connections;
 mod handshake;
 mod http;
+mod issuer;
 mod support;

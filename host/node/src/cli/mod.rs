@@ -4,6 +4,7 @@
 
 mod admin;
 mod audit;
+mod ca;
 mod conformance;
 mod error;
 mod lists;
@@ -41,8 +42,8 @@ struct Cli {
 enum Command {
     /// Brings up a platform and two servers to try, or plays the whole story.
     Demo(crate::demo::DemoArgs),
-    /// Runs a management platform from one configuration file.
-    Platform(role::RoleArgs),
+    /// Runs a management platform from one configuration file, or tends its certificate authority.
+    Platform(PlatformArgs),
     /// Runs an IM server from one configuration file.
     Server(role::RoleArgs),
     /// Administers a running platform or server.
@@ -63,6 +64,15 @@ enum Command {
     Conformance(Box<conformance::ConformanceArgs>),
 }
 
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+struct PlatformArgs {
+    #[command(subcommand)]
+    command: Option<ca::PlatformCommand>,
+    #[command(flatten)]
+    role: role::RoleArgs,
+}
+
 /// The whole of the binary.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -72,7 +82,8 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => play::demo(&args, cli.json),
         Command::Bench(args) => play::bench(&args, cli.json),
         Command::Conformance(args) => conformance::run(&args, cli.json),
-        Command::Platform(args) => role::platform(args),
+        Command::Platform(PlatformArgs { command: Some(command), .. }) => ca::run(command, &out),
+        Command::Platform(args) => role::platform(args.role),
         Command::Server(args) => role::server(args),
         Command::Admin(command) => admin::run(command, &out),
         Command::Policy(command) => policy::run(command, &out),

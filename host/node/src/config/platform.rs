@@ -42,6 +42,7 @@ struct RawListen {
 struct RawCa {
     dir: String,
     days: u32,
+    permitted_hosts: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -94,10 +95,12 @@ pub struct PlatformListen {
 /// `[ca]`
 #[derive(Debug, Clone)]
 pub struct CaRules {
-    /// Where the root lies, outside of `data_dir`.
+    /// Where the authorities lie, outside of `data_dir`.
     pub dir: PathBuf,
     /// Days that an interconnect certificate is valid.
     pub days: u32,
+    /// Domains, addresses and networks in which servers may be; empty: everywhere.
+    pub permitted_hosts: Vec<String>,
 }
 
 /// `[registry]`
@@ -132,7 +135,11 @@ fn settle(raw: Raw, layers: &Layers) -> Result<PlatformConfig, ConfigError> {
             admin: s.socket("listen.admin", &raw.listen.admin),
         },
         admin_tokens: s.path_or("admin.tokens", &raw.admin.tokens, data_dir.join("admin-tokens.json")),
-        ca: CaRules { dir: s.beside("ca.dir", &raw.ca.dir, &data_dir, ".ca"), days: raw.ca.days },
+        ca: CaRules {
+            dir: s.beside("ca.dir", &raw.ca.dir, &data_dir, ".ca"),
+            days: raw.ca.days,
+            permitted_hosts: raw.ca.permitted_hosts,
+        },
         registry: raw.registry,
         tls: raw.tls,
         store: raw.store,
@@ -143,6 +150,10 @@ fn settle(raw: Raw, layers: &Layers) -> Result<PlatformConfig, ConfigError> {
         data_dir,
         keyring,
     };
+    if let Err(host) = isthmus_net::ca::Permitted::parse("", config.ca.permitted_hosts.iter().map(String::as_str)) {
+        let remedy = "write domains, addresses, or networks as 10.0.0.0/8";
+        s.wrong("ca.permitted_hosts", &host, "this is neither a domain nor a network", remedy);
+    }
     s.at_least("ca.days", config.ca.days, 1);
     s.at_most("ca.days", config.ca.days, 825);
     s.at_least("registry.max_pending", config.registry.max_pending, 1);

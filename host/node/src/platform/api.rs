@@ -269,17 +269,23 @@ pub(super) fn certify(state: &State, id: &ServerId, address: &str, csr: &str) ->
     let field =
         |name: &str, what: &dyn std::fmt::Display| Problem::Refused(Refusal::field(Code::INVALID_FIELD, name, what));
     let host = Address::parse(address).map_err(|error| field("serverInfo.serverAddress", &error))?.host;
-    let issued = state.ca.issue_server(csr, id, &host, SystemTime::now(), state.config.ca.days);
+    let issued = state.ca.load().issue_server(csr, id, &host, SystemTime::now(), state.config.ca.days);
     let issued = issued.map_err(|error| match error {
         IssueError::Csr(error) => field("csr", &error),
-        IssueError::BadHost(_) | IssueError::ReservedHost(_) => field("serverInfo.serverAddress", &error),
+        IssueError::BadHost(_) | IssueError::ReservedHost(_) | IssueError::ForbiddenHost(_) => field("serverInfo.serverAddress", &error),
         IssueError::BadSerial(_) | IssueError::RootExpired | IssueError::Make(_) | IssueError::Random => {
             Problem::fault(error)
         }
     })?;
     let until = issued.not_after.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
     let not_after_ms = u64::try_from(until.as_millis()).unwrap_or(u64::MAX);
-    Ok(Issued { chain: issued.chain_pem, serial: issued.serial, not_after_ms })
+    Ok(Issued {
+        chain: issued.chain_pem,
+        serial: issued.serial,
+        not_after_ms,
+        key_algorithm: issued.key_algorithm,
+        signature_algorithm: issued.signature_algorithm.to_owned(),
+    })
 }
 
 /// Anybody may apply, so the queue has a bound.

@@ -3,6 +3,7 @@
 
 mod admin;
 mod api;
+mod authority;
 mod error;
 mod hall;
 mod merge;
@@ -15,8 +16,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use arc_swap::ArcSwap;
 use isthmus_domain::{AuditRecord, Scene, TimeId, registry};
-use isthmus_net::ca::{Revoked, Why};
+use isthmus_net::ca::{Permitted, Revoked, Why};
 use isthmus_net::{Ca, ClientAuth, ClientTls, Connections, Credentials, PeerClient, ServerTls, Trust};
 use isthmus_store::{Store, Tx};
 use isthmus_wire::ServerId;
@@ -54,7 +56,8 @@ struct State {
     /// Whose rules these are; in the audit log's words.
     home: ServerId,
     store: Store,
-    ca: Ca,
+    /// Exchanged when its folder changes: a roll-over, a root that comes back.
+    ca: ArcSwap<Ca>,
     admins: AdminTokens,
     servers: Connections,
     administrators: Connections,
@@ -97,18 +100,18 @@ impl State {
 
     /// The settings of the API's TLS as of now: a fresh certificate of our own, and what is revoked.
     fn api_settings(&self) -> Result<Arc<rustls::ServerConfig>, PlatformError> {
-        api_settings(&self.config, &self.ca, &self.store)
+        api_settings(&self.config, &self.ca.load(), &self.store)
     }
 
     /// The revocation list, DER (R13).
     fn revocations(&self) -> Result<Vec<u8>, PlatformError> {
-        revocations(&self.ca, &self.store)
+        revocations(&self.ca.load(), &self.store)
     }
 
     /// From now on what is revoked cannot connect, and what `id` has open is closed.
     fn shut_out(&self, id: &ServerId) -> Result<(), PlatformError> {
         self.api_tls.send_replace(self.api_settings()?);
-        self.peer_tls.send_replace(peer_settings(&self.config, &self.ca, &self.store)?);
+        self.peer_tls.send_replace(peer_settings(&self.config, &self.ca.load(), &self.store)?);
         self.servers.close_where(|connection| connection.identity.server() == Some(id));
         Ok(())
     }
@@ -123,8 +126,7 @@ fn record<'a>(operation: &'static str, request: &str) -> AuditRecord<'a> {
 
 fn api_settings(config: &PlatformConfig, ca: &Ca, store: &Store) -> Result<Arc<rustls::ServerConfig>, PlatformError> {
     let own = ca.issue_platform(&hosts(config), SystemTime::now(), config.ca.days)?;
-    let crl = revocations(ca, store)?;
-    let trust = Trust::from_pem(ca.root_pem())?.with_domain(ca.domain()).with_crls([crl.as_slice()])?;
+    let trust = trust(ca, store)?;
     let settings = ServerTls {
         credentials: Credentials::from_pem(&own.issued.chain_pem, &own.key_pem)?,
         client_auth: ClientAuth::Optional(trust),
@@ -136,10 +138,17 @@ fn api_settings(config: &PlatformConfig, ca: &Ca, store: &Store) -> Result<Arc<r
 /// Settings for calls to servers: a certificate of the platform's own, and what is revoked.
 fn peer_settings(config: &PlatformConfig, ca: &Ca, store: &Store) -> Result<Arc<ClientTls>, PlatformError> {
     let own = ca.issue_platform(&hosts(config), SystemTime::now(), config.ca.days)?;
-    let crl = revocations(ca, store)?;
-    let trust = Trust::from_pem(ca.root_pem())?.with_domain(ca.domain()).with_crls([crl.as_slice()])?;
+    let trust = trust(ca, store)?;
     let credentials = Credentials::from_pem(&own.issued.chain_pem, &own.key_pem)?;
     Ok(ClientTls::new(&trust, Some(credentials), config.tls.allow_tls12)?)
+}
+
+/// Every trusted root, and what is revoked under each.
+fn trust(ca: &Ca, store: &Store) -> Result<Trust, PlatformError> {
+    let (revoked, now_ms) = revoked(store)?;
+    let lists = ca.crls(&revoked, now_ms, SystemTime::now(), tick::CRL_LIFE)?;
+    let trust = Trust::from_pem(&ca.roots_pem())?.with_domain(ca.domain());
+    Ok(trust.with_crls(lists.iter().map(Vec::as_slice))?)
 }
 
 fn admin_settings(config: &PlatformConfig, ca: &Ca) -> Result<Arc<rustls::ServerConfig>, PlatformError> {
@@ -165,10 +174,31 @@ fn hosts(config: &PlatformConfig) -> Vec<String> {
 }
 
 fn revocations(ca: &Ca, store: &Store) -> Result<Vec<u8>, PlatformError> {
-    let now_ms = clock::now_ms();
-    let revoked: Vec<Revoked> = store.read(|view| registry::revoked(view, now_ms))?.iter().map(entry).collect();
-    // The time is a number that grows from list to list, over restarts too.
+    let (revoked, now_ms) = revoked(store)?;
     Ok(ca.crl(&revoked, now_ms, SystemTime::now(), tick::CRL_LIFE)?)
+}
+
+/// What is revoked, and the number of a list made now: the time grows from list to list, over restarts too.
+fn revoked(store: &Store) -> Result<(Vec<Revoked>, u64), PlatformError> {
+    let now_ms = clock::now_ms();
+    Ok((store.read(|view| registry::revoked(view, now_ms))?.iter().map(entry).collect(), now_ms))
+}
+
+/// Opens the authority as the configuration has it; makes it if `new` allows that: a second root would orphan all that the first
+/// has certified.
+fn open_ca(config: &PlatformConfig, new: bool) -> Result<Ca, PlatformError> {
+    if !new {
+        Ca::inspect(&config.ca.dir, &config.domain, SystemTime::now())?;
+    }
+    Ok(Ca::open_platform(&config.ca.dir, &config.domain, permitted(config).as_ref(), SystemTime::now())?)
+}
+
+/// Where servers may be, and the platform itself.
+pub(crate) fn permitted(config: &PlatformConfig) -> Option<Permitted> {
+    let named = &config.ca.permitted_hosts;
+    let all = named.iter().cloned().chain(hosts(config)).collect::<Vec<_>>();
+    // Each was checked with the configuration.
+    (!named.is_empty()).then(|| Permitted::parse(&config.domain, all.iter().map(String::as_str)).ok()).flatten()
 }
 
 fn entry(certificate: &registry::Certificate) -> Revoked {

@@ -166,7 +166,8 @@ impl Visit<'_> {
         })?;
         let stats = self.state.store.stats();
         Ok(json!({
-            "domain": self.state.ca.domain(),
+            "domain": self.state.config.domain,
+            "ca": super::authority::shown(&self.state.ca.load()),
             "servers": servers,
             "pendingApplications": pending,
             "connections": {"api": self.state.servers.len(), "admin": self.state.administrators.len()},
@@ -229,6 +230,10 @@ fn registration(registration: &Registration) -> Value {
     if let Some(newest) = registration.certificates.last() {
         shown["serial"] = json!(newest.serial);
         shown["notAfterMs"] = json!(newest.not_after_ms);
+        if !newest.key_algorithm.is_empty() {
+            shown["keyAlgorithm"] = json!(newest.key_algorithm);
+            shown["signatureAlgorithm"] = json!(newest.signature_algorithm);
+        }
         shown["revoked"] = json!(newest.revoked_ms.is_some());
     }
     shown

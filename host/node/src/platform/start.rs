@@ -4,8 +4,9 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
+use arc_swap::ArcSwap;
+use isthmus_domain::registry;
 use isthmus_net::{Ca, Connections, Listener, PeerClient, PeerLimits, Transport, serve};
 use isthmus_store::{Options, Store};
 use isthmus_wire::ServerId;
@@ -13,7 +14,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::{
-    PlatformError, State, admin, admin_settings, api, api_settings, hall, peer_settings, root_file, search, tick,
+    PlatformError, State, admin, admin_settings, api, api_settings, hall, open_ca, peer_settings, root_file, search, tick,
 };
 use crate::admin_token::{AdminTokens, Role, read_plain};
 use crate::config::PlatformConfig;
@@ -67,7 +68,7 @@ impl Platform {
         let state = Arc::new(State {
             home: ServerId::parse("platform").expect("eight letters are a serverId"),
             store: opened.store,
-            ca: opened.ca,
+            ca: ArcSwap::from_pointee(opened.ca),
             admins: opened.admins,
             servers: Connections::new(),
             administrators: Connections::new(),
@@ -106,15 +107,15 @@ impl Opened {
             check_integrity: tuning.check_integrity,
             ..Options::new(&config.data_dir, &config.keyring, "platform", &origin)
         })?;
-        let ca = Ca::open_or_create(&config.ca.dir, &config.domain, SystemTime::now())?;
-        publish(&root_file(&config.data_dir), ca.root_pem())?;
+        let ca = open_ca(config, store.read(registry::all)?.is_empty())?;
+        publish(&root_file(&config.data_dir), &ca.roots_pem())?;
         let admins = AdminTokens::open(&config.data_dir, &config.admin_tokens)?;
         Ok(Opened { store, ca, admins })
     }
 }
 
 /// The root certificate where others copy it from: whole or not at all.
-fn publish(path: &Path, pem: &str) -> Result<(), PlatformError> {
+pub(super) fn publish(path: &Path, pem: &str) -> Result<(), PlatformError> {
     if fs::read_to_string(path).is_ok_and(|found| found == pem) {
         return Ok(());
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::start::stopped;
-use super::{PlatformError, State, admin_settings, peer_settings};
+use super::{State, authority};
 use crate::{clock, telemetry};
 
 /// Until when a revocation list is good; a new one is made long before.
@@ -14,17 +14,23 @@ pub(super) const CRL_LIFE: Duration = Duration::from_secs(24 * 3600);
 /// Between two renewals of list and own certificates: well within the life of either.
 const RENEW_EVERY: Duration = Duration::from_secs(6 * 3600);
 
+/// Between two looks at the authority's folder.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
 /// Runs until the stop, and signs once more then: what was decided last is in the last checkpoint.
 pub(super) async fn run(state: Arc<State>, stop: watch::Receiver<bool>) {
     let mut stopped = std::pin::pin!(stopped(stop));
     let mut checkpoints = tokio::time::interval(Duration::from_millis(state.config.audit.checkpoint_ms));
     checkpoints.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut renewals = tokio::time::interval_at(tokio::time::Instant::now() + RENEW_EVERY, RENEW_EVERY);
+    let mut looks = tokio::time::interval(LOOK_EVERY);
+    looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = &mut stopped => break,
             _ = checkpoints.tick() => checkpoint(&state).await,
             _ = renewals.tick() => renew(&state),
+            _ = looks.tick() => authority::look(&state),
         }
     }
     checkpoint(&state).await;
@@ -43,18 +49,9 @@ async fn checkpoint(state: &Arc<State>) {
 }
 
 fn renew(state: &State) {
-    if let Err(error) = try_renew(state) {
+    if let Err(error) = authority::settings(state) {
         tracing::error!(error = crate::reply::chain(&error), "the platform's own certificates could not be renewed");
     }
-}
-
-fn try_renew(state: &State) -> Result<(), PlatformError> {
-    let (api, admin) = (state.api_settings()?, admin_settings(&state.config, &state.ca)?);
-    let peers = peer_settings(&state.config, &state.ca, &state.store)?;
-    state.api_tls.send_replace(api);
-    state.admin_tls.send_replace(admin);
-    state.peer_tls.send_replace(peers);
-    Ok(())
 }
 
 /// Gauges that nobody else sets.
