@@ -27,6 +27,7 @@ mod people;
 mod plugins;
 mod reading;
 mod recall;
+mod registry;
 mod rehearsal;
 mod roles;
 mod starting;

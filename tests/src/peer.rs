@@ -104,7 +104,7 @@ impl Peer {
         (answer.status.as_u16(), answer.headers, answer.body)
     }
 
-    pub(crate) async fn ask_platform(&self, world: &World, path: &str, body: &Value) -> (u16, Value) {
+    pub async fn ask_platform(&self, world: &World, path: &str, body: &Value) -> (u16, Value) {
         let platform = PeerAddress::platform(&world.platform().api_url()).unwrap();
         self.call(&platform, Method::POST, path, body.to_string()).await.unwrap()
     }

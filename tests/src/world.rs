@@ -66,6 +66,7 @@ impl Plan {
 pub struct World {
     sites: Vec<Site>,
     platform: Option<Running>,
+    ports: [u16; 2],
     dir: TempDir,
     faults: u64,
     ledger: Ledger,
@@ -74,7 +75,15 @@ pub struct World {
 
 impl World {
     fn new(platform: Running, dir: TempDir, faults: u64) -> World {
-        World { sites: Vec::new(), platform: Some(platform), dir, faults, ledger: Ledger::default(), finished: false }
+        World {
+            sites: Vec::new(),
+            platform: Some(platform),
+            ports: [0; 2],
+            dir,
+            faults,
+            ledger: Ledger::default(),
+            finished: false,
+        }
     }
 
     #[must_use]
@@ -138,6 +147,38 @@ impl World {
 
     pub fn ca_folder(&self) -> PathBuf {
         self.dir.path().join("platform/data.ca")
+    }
+
+    /// Stops the platform; its data stay.
+    pub async fn stop_platform(&mut self) {
+        let platform = self.platform.take().unwrap();
+        self.ports = [platform.api().port(), platform.admin().port()];
+        platform.stop().await;
+    }
+
+    /// Starts it again, on the ports that it had.
+    pub async fn start_platform(&mut self) {
+        let mut config = platform_config(self.dir.path());
+        config.listen.api.set_port(self.ports[0]);
+        config.listen.admin.set_port(self.ports[1]);
+        self.platform = Some(Platform::start(config).await.unwrap());
+    }
+
+    /// A copy of all that the platform has, made while it rests.
+    pub async fn back_up_platform(&mut self) -> PathBuf {
+        self.stop_platform().await;
+        let backup = self.folder("backup");
+        copy(&self.dir.path().join("platform"), &backup);
+        self.start_platform().await;
+        backup
+    }
+
+    /// Sets a stopped platform back to such a copy, and starts it.
+    pub async fn restore_platform(&mut self, backup: &Path) {
+        let folder = self.dir.path().join("platform");
+        std::fs::remove_dir_all(&folder).unwrap();
+        copy(backup, &folder);
+        self.start_platform().await;
     }
 
     /// A caller with these credentials.
@@ -294,6 +335,18 @@ pub fn audit_is_whole(whose: &str, folder: &Path, keyring: &Path) {
     let report = isthmus_store::audit::verify(folder, Some(keyring)).unwrap();
     assert!(report.is_whole(), "{whose}'s audit log: {:?}", report.problems);
     assert_eq!(report.records, report.size, "{whose}'s audit log lacks records");
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if from.is_dir() {
+            copy(&from, &to);
+        } else {
+            std::fs::copy(&from, &to).unwrap();
+        }
+    }
 }
 
 /// A port that nobody had a moment ago.

@@ -45,6 +45,8 @@ pub const SERVERS: Table = Table::new(0x31, "servers", true);
 pub const PENDING: Table = Table::new(0x32, "pending applications", false);
 /// Certificate serial → the server it was issued to.
 pub const SERIALS: Table = Table::new(0x33, "serials", true);
+/// Serial (u64) → serverId in lower case of the server that changed last with it, or nothing: a change of the platform's own.
+pub const CHANGES: Table = Table::new(0x34, "changes of the registry", false);
 /// Media key → a file: whose, what it is called, where its bytes lie.
 pub const MEDIA: Table = Table::new(0x60, "media", true);
 /// mediaID, media key → nothing: what servers call by an ID.

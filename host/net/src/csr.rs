@@ -136,6 +136,13 @@ pub fn public_key_der(csr_pem: &str) -> Result<Vec<u8>, CsrError> {
     public_key(csr_pem).map(|key| key.subject_public_key_info())
 }
 
+/// The public key (DER) of a PEM chain's first certificate.
+pub fn certified_key_der(chain_pem: &str) -> Option<Vec<u8>> {
+    let (_, pem) = x509_parser::pem::parse_x509_pem(chain_pem.as_bytes()).ok()?;
+    let (_, cert) = x509_parser::parse_x509_certificate(&pem.contents).ok()?;
+    Some(cert.public_key().raw.to_vec())
+}
+
 /// Checks a request as [`crate::Ca::issue_server`] will, so that an applicant is told at once.
 pub fn check(csr_pem: &str) -> Result<(), CsrError> {
     public_key(csr_pem).map(|_| ())

@@ -8,6 +8,12 @@ pub fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
 }
 
+/// Now.
+#[must_use]
+pub fn now() -> SystemTime {
+    SystemTime::now()
+}
+
 /// Fills `into` with bytes that nobody can guess.
 pub fn random(into: &mut [u8]) {
     aws_lc_rs::rand::fill(into).expect("the operating system provides randomness");

@@ -14,6 +14,7 @@ pub mod message;
 pub mod path;
 pub mod query;
 pub mod record;
+pub mod registry;
 
 pub use address::Address;
 pub use call::{CALLS, CallSpec};

@@ -7,8 +7,8 @@ use isthmus_wire::call::registry::{ApplicationAnswer, ApplicationState, Changes,
 use isthmus_wire::{Code, ServerId, ServerInfo, ServerStatus};
 use serde::{Deserialize, Serialize};
 
-use super::check;
 use super::server::{self, Change, Registration};
+use super::{check, serial};
 use crate::error::Error;
 use crate::row;
 use crate::scene::{Scene, TimeId};
@@ -227,16 +227,41 @@ pub fn follow_up(
     application_id: &str,
     ticket: [u8; 32],
 ) -> Result<ApplicationAnswer, Error> {
+    let application = of_ticket(reader, application_id, ticket)?;
+    Ok(ApplicationAnswer { state: application.state, reason: application.reason, certificate: application.certificate })
+}
+
+fn of_ticket(reader: &(impl Reader + ?Sized), application_id: &str, ticket: [u8; 32]) -> Result<Application, Error> {
     let found = match TimeId::parse(application_id) {
         Some(id) => get(reader, &id)?,
         None => None,
     };
     // blake3's hashes compare in constant time.
     let same = |a: &Application| blake3::Hash::from_bytes(a.ticket) == blake3::Hash::from_bytes(ticket);
-    let application = found
+    found
         .filter(same)
-        .ok_or_else(|| Error::refused(Code::NotFound, "there is no such application, or the ticket is not its own"))?;
-    Ok(ApplicationAnswer { state: application.state, reason: application.reason, certificate: application.certificate })
+        .ok_or_else(|| Error::refused(Code::NotFound, "there is no such application, or the ticket is not its own"))
+}
+
+/// The server, in good standing, that was registered by the application whose ticket this is: who may have a certificate for the
+/// key of its last one although that is over.
+///
+/// # Errors
+/// 1004 as [`follow_up`]; 1202 if the server is not in good standing or its newest certificate is revoked.
+pub fn returning(
+    reader: &(impl Reader + ?Sized),
+    application_id: &str,
+    ticket: [u8; 32],
+) -> Result<Registration, Error> {
+    let application = of_ticket(reader, application_id, ticket)?;
+    if application.state != ApplicationState::Approved || !matches!(application.asked, Asked::Register { .. }) {
+        return Err(Error::refused(Code::WrongState, "this application has registered no server"));
+    }
+    let registration = server::active(reader, &application.server_id)?;
+    if registration.certificates.last().is_none_or(|newest| newest.revoked_ms.is_some()) {
+        return Err(Error::refused(Code::WrongState, "the certificate is revoked"));
+    }
+    Ok(registration)
 }
 
 fn decide(
@@ -293,7 +318,7 @@ pub fn approve(
         Asked::Update { changes } => registration.apply((**changes).clone())?,
         Asked::Deregister { .. } => registration.change(Change::Deregister, scene.now_ms)?,
     }
-    server::put(tx, &registration);
+    serial::publish(tx, &mut registration, scene.now_ms)?;
     put(tx, &application);
     tx.audit(audit);
     Ok((application, registration))

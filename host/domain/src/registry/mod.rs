@@ -5,10 +5,13 @@
 
 mod application;
 mod check;
+mod serial;
 mod server;
 
 pub use application::{
     Application, Asked, Issued, apply_deregister, apply_register, apply_update, approve, follow_up, get, list, reject,
+    returning,
 };
 pub use check::server_info;
+pub use serial::{digest, hash, latest, mix, number_all, since, touch};
 pub use server::{Certificate, Change, Registration, all, find, nodes, of_serial, renew, revoked, set_status};

@@ -8,6 +8,7 @@ use isthmus_wire::{Code, ServerId, ServerInfo, ServerStatus};
 use serde::{Deserialize, Serialize};
 
 use super::application::Issued;
+use super::serial;
 use crate::error::Error;
 use crate::row;
 use crate::scene::Scene;
@@ -47,6 +48,9 @@ pub struct Registration {
     pub chain: String,
     /// Every certificate that may still be valid.
     pub certificates: Vec<Certificate>,
+    /// The registry's serial when others had to hear of this server last.
+    #[serde(default)]
+    pub serial: u64,
 }
 
 /// What an administrator, or an approved application, does to a server's standing.
@@ -62,7 +66,7 @@ pub enum Change {
 
 impl Registration {
     pub(super) fn new(info: ServerInfo, owner_id: String, now_ms: u64) -> Self {
-        Self { info, owner_id, registered_ms: now_ms, chain: String::new(), certificates: Vec::new() }
+        Self { info, owner_id, registered_ms: now_ms, chain: String::new(), certificates: Vec::new(), serial: 0 }
     }
 
     /// Takes a new certificate in and forgets those that have expired.
@@ -214,7 +218,7 @@ pub fn set_status(
 ) -> Result<Registration, Error> {
     let mut registration = expect(tx, id)?;
     registration.change(change, scene.now_ms)?;
-    put(tx, &registration);
+    serial::publish(tx, &mut registration, scene.now_ms)?;
     tx.audit(audit);
     Ok(registration)
 }

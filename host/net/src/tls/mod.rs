@@ -82,6 +82,13 @@ impl Credentials {
         PeerCertificate::read(leaf, None)
     }
 
+    /// Whether the first of these roots has signed the authority right above our certificate, or the certificate itself.
+    pub fn is_under(&self, roots_pem: &str) -> bool {
+        let roots = certificates(roots_pem).unwrap_or_default();
+        let first = roots.get(..1).unwrap_or_default();
+        self.chain.iter().any(|link| verify::is_signed_by(link, first))
+    }
+
     /// Our public key (DER, SubjectPublicKeyInfo). None if the certificate cannot be read.
     pub fn public_key_der(&self) -> Option<Vec<u8>> {
         let (_, cert) = x509_parser::parse_x509_certificate(self.chain.first()?).ok()?;
@@ -141,6 +148,11 @@ impl Trust {
         let issuers = issuers.into_iter().filter(|issuer| verify::is_below(issuer, &roots));
         let signers: Vec<_> = roots.iter().cloned().chain(issuers).collect();
         verify::check_crl(der, &signers)
+    }
+
+    /// The serial numbers (lower-case hex) in a list that was checked before; none in one that cannot be read.
+    pub fn revoked_serials(der: &[u8]) -> Vec<String> {
+        verify::revoked_serials(der)
     }
 
     fn chain(&self) -> Chain {

@@ -276,13 +276,24 @@ pub(crate) fn check_crl(der: &[u8], roots: &[CertificateDer<'_>]) -> Result<CrlF
 
 /// Whether one of the roots has signed this authority's certificate, which is valid now.
 pub(crate) fn is_below(issuer: &CertificateDer<'_>, roots: &[CertificateDer<'_>]) -> bool {
-    let Ok((_, issuer)) = x509_parser::parse_x509_certificate(issuer) else { return false };
-    let is_ca = issuer.basic_constraints().ok().flatten().is_some_and(|constraints| constraints.value.ca);
-    let signed = |root: &CertificateDer<'_>| {
+    let Ok((_, parsed)) = x509_parser::parse_x509_certificate(issuer) else { return false };
+    let is_ca = parsed.basic_constraints().ok().flatten().is_some_and(|constraints| constraints.value.ca);
+    is_ca && parsed.validity().is_valid() && is_signed_by(issuer, roots)
+}
+
+/// Whether one of the roots has signed this certificate.
+pub(crate) fn is_signed_by(cert: &CertificateDer<'_>, roots: &[CertificateDer<'_>]) -> bool {
+    let Ok((_, cert)) = x509_parser::parse_x509_certificate(cert) else { return false };
+    roots.iter().any(|root| {
         x509_parser::parse_x509_certificate(root)
-            .is_ok_and(|(_, root)| issuer.verify_signature(Some(root.public_key())).is_ok())
-    };
-    is_ca && issuer.validity().is_valid() && roots.iter().any(signed)
+            .is_ok_and(|(_, root)| cert.verify_signature(Some(root.public_key())).is_ok())
+    })
+}
+
+/// The serial numbers in a list.
+pub(crate) fn revoked_serials(der: &[u8]) -> Vec<String> {
+    let Ok((_, list)) = CertificateRevocationList::from_der(der) else { return Vec::new() };
+    list.iter_revoked_certificates().map(|entry| identity::serial_hex(entry.raw_serial())).collect()
 }
 
 /// Why a statement is not the platform's.

@@ -32,7 +32,9 @@ pub(super) enum CaCommand {
     #[command(after_help = "Example: isthmus platform ca show --config platform.toml")]
     Show(CaTarget),
     /// Writes the root, key and certificate, into a file; with --remove it goes offline.
-    #[command(after_help = "Example: isthmus platform ca export --out /media/safe/root.pem --remove --config platform.toml")]
+    #[command(
+        after_help = "Example: isthmus platform ca export --out /media/safe/root.pem --remove --config platform.toml"
+    )]
     Export {
         /// Where to (mode 0600). Whoever reads it can be any server.
         #[arg(long, value_name = "FILE")]

@@ -61,6 +61,7 @@ struct RawPlatform {
     ca: String,
     poll_ms: u64,
     refresh_s: u64,
+    push: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -175,6 +176,8 @@ pub struct PlatformAt {
     pub poll_ms: u64,
     /// After which addresses and standing of peers are asked again.
     pub refresh_s: u64,
+    /// Whether the platform is asked to answer as soon as something changes.
+    pub push: bool,
 }
 
 /// Where policies come from.
@@ -225,6 +228,7 @@ fn settle(raw: Raw, layers: &Layers) -> Result<ServerConfig, ConfigError> {
             ca: s.required_path("platform.ca", &raw.platform.ca),
             poll_ms: s.at_least("platform.poll_ms", raw.platform.poll_ms, 50),
             refresh_s: s.at_least("platform.refresh_s", raw.platform.refresh_s, 1),
+            push: raw.platform.push,
         },
         policy: policy(&mut s, &raw.policy),
         admin_sessions: AdminSessions {

@@ -21,7 +21,7 @@ use isthmus_wire::call::registry::{
 use isthmus_wire::call::user::Search;
 use isthmus_wire::call::{APPLICATION, CRL, DEREGISTER, NODES, REGISTER, RENEW, UPDATE, USER_SEARCH};
 use isthmus_wire::code::{Answer, Transport};
-use isthmus_wire::{Address, Code, Refusal, ServerId, ServerStatus, homes, query};
+use isthmus_wire::{Address, Code, Refusal, ServerId, ServerStatus, homes, query, registry as signed};
 
 use super::hall::read;
 use super::{State, record, search};
@@ -40,6 +40,7 @@ pub(super) enum Endpoint {
     Renew,
     Crl,
     Search,
+    Registry,
 }
 
 /// The table of contents.
@@ -53,6 +54,7 @@ pub(super) fn table() -> Result<Table<Endpoint>, matchit::InsertError> {
         (Method::POST, RENEW.path, Endpoint::Renew),
         (Method::GET, CRL.path, Endpoint::Crl),
         (Method::GET, USER_SEARCH.path, Endpoint::Search),
+        (Method::GET, signed::PATH, Endpoint::Registry),
     ])
 }
 
@@ -66,6 +68,7 @@ fn name(endpoint: Endpoint) -> &'static str {
         Endpoint::Renew => RENEW.name,
         Endpoint::Crl => CRL.name,
         Endpoint::Search => USER_SEARCH.name,
+        Endpoint::Registry => "registry.changes",
     }
 }
 
@@ -92,6 +95,7 @@ pub(super) async fn serve(
         Endpoint::Deregister => answer(visit.deregister(request).await, &id),
         Endpoint::Renew => answer(visit.renew(request).await, &id),
         Endpoint::Crl => visit.crl(),
+        Endpoint::Registry => answer(visit.registry(request.uri().query().unwrap_or_default()).await, &id),
         Endpoint::Search => visit.search(&request).await.unwrap_or_else(|problem| refuse(&problem, &id)),
     };
     telemetry::request("platform", name(endpoint), &reply, began.elapsed());
@@ -215,17 +219,41 @@ impl Visit<'_> {
         Ok(Applied { application_id: application.id.to_string(), ticket })
     }
 
+    /// R15: the server in the certificate, for a key of its choice; or one whose certificate is over, for the key of that.
     async fn renew(&self, request: Request<Incoming>) -> Result<Renewed, Problem> {
-        let caller = self.caller()?;
+        let anonymous = self.connection.identity == Identity::Anonymous;
+        let caller = if anonymous { None } else { Some(self.caller()?) };
         let asked: Renew = read(request, &self.state.config.limits).await?;
+        let caller = match caller {
+            Some(caller) => caller,
+            None => self.returning(&asked)?,
+        };
         let known = self.state.store.read(|view| registry::find(view, &caller))?;
         let address = known.map(|known| known.info.server_address).unwrap_or_default();
         let issued = certify(self.state, &caller, &address, &asked.csr)?;
-        let record = self.record(RENEW.name, &caller).field("serial", issued.serial.clone()).to_json();
+        let record = self.record(RENEW.name, &caller).field("serial", issued.serial.clone());
+        let record = record.field("by", if anonymous { "ticket" } else { "certificate" }).to_json();
         let (certificate, who) = (issued.chain.clone(), caller.clone());
         let renewed = self.state.decide(move |tx, scene| registry::renew(tx, scene, &who, issued, record)).await;
         self.or_record(RENEW.name, &caller, renewed).await?;
         Ok(Renewed { certificate })
+    }
+
+    /// Who comes back after the end of its certificate: the ticket, and a request signed with the key of that certificate.
+    fn returning(&self, asked: &Renew) -> Result<ServerId, Problem> {
+        let (Some(id), Some(ticket)) = (&asked.application_id, &asked.ticket) else {
+            self.caller()?;
+            return Err(Problem::refused(Code::MISSING_FIELD, "applicationId and ticket: are missing"));
+        };
+        let found = registry::returning(&self.state.store.view()?, id, token::hash(ticket))?;
+        let certified = isthmus_net::csr::certified_key_der(&found.chain);
+        let wanted = isthmus_net::csr::public_key_der(&asked.csr)
+            .map_err(|error| Problem::Refused(Refusal::field(Code::INVALID_FIELD, "csr", error)))?;
+        if certified.as_ref() != Some(&wanted) {
+            let what = "must be for the key of the last certificate, where there is no certificate to call with";
+            return Err(Problem::Refused(Refusal::field(Code::INVALID_FIELD, "csr", what)));
+        }
+        Ok(found.info.server_id)
     }
 
     /// Users of all servers (R17). Who did not answer stands in `msg`. What is searched for is no business of the record's.
@@ -254,10 +282,19 @@ impl Visit<'_> {
             let words = "this call needs an interconnect certificate".to_owned();
             return refuse(&Problem::Transport(Transport::NoIdentity, words), self.id);
         }
-        match self.state.revocations() {
-            Ok(der) => whole(200, "application/pkix-crl", der),
-            Err(error) => refuse(&Problem::fault(error), self.id),
+        whole(200, "application/pkix-crl", self.state.revocation_list())
+    }
+
+    /// What has changed in the registry, signed; with `wait` as soon as something does. Who was shut out meanwhile is told that
+    /// instead.
+    async fn registry(&self, query: &str) -> Result<signed::Signed, Problem> {
+        self.caller()?;
+        let ask: signed::Ask = query::read(query)?;
+        if ask.wait > 0 {
+            self.state.wait_for_change(ask.since, ask.wait).await;
+            self.caller()?;
         }
+        self.state.statement(ask)
     }
 }
 
@@ -272,7 +309,9 @@ pub(super) fn certify(state: &State, id: &ServerId, address: &str, csr: &str) ->
     let issued = state.ca.load().issue_server(csr, id, &host, SystemTime::now(), state.config.ca.days);
     let issued = issued.map_err(|error| match error {
         IssueError::Csr(error) => field("csr", &error),
-        IssueError::BadHost(_) | IssueError::ReservedHost(_) | IssueError::ForbiddenHost(_) => field("serverInfo.serverAddress", &error),
+        IssueError::BadHost(_) | IssueError::ReservedHost(_) | IssueError::ForbiddenHost(_) => {
+            field("serverInfo.serverAddress", &error)
+        }
         IssueError::BadSerial(_) | IssueError::RootExpired | IssueError::Make(_) | IssueError::Random => {
             Problem::fault(error)
         }

@@ -15,11 +15,19 @@ use crate::reply::chain;
 const ISSUER_WARN: Duration = Duration::from_secs(90 * 24 * 3600);
 
 /// Looks at the folder; if authorities came or went, everything that hangs on them follows.
-pub(super) fn look(state: &State) {
-    match look_again(state) {
+pub(super) async fn look(state: &State) {
+    let looked = look_again(state);
+    if matches!(looked, Ok(true))
+        && let Err(error) = state.touch().await
+    {
+        tracing::error!(%error, "servers could not be told of the new authority");
+    }
+    match looked {
         Ok(true) => tracing::info!(root = state.ca.load().fingerprint(), "the certificate authority has changed"),
         Ok(false) => {}
-        Err(error) => tracing::error!(error = chain(&error), "the certificate authority cannot be read; the known one serves on"),
+        Err(error) => {
+            tracing::error!(error = chain(&error), "the certificate authority cannot be read; the known one serves on")
+        }
     }
     warn(&state.ca.load());
 }
@@ -32,6 +40,7 @@ fn look_again(state: &State) -> Result<bool, PlatformError> {
     }
     publish(&root_file(&state.config.data_dir), &found.roots_pem())?;
     state.ca.store(Arc::new(found));
+    state.revoke()?;
     settings(state)?;
     Ok(!same)
 }
@@ -51,7 +60,10 @@ fn warn(ca: &Ca) {
     let left = ca.not_after().duration_since(SystemTime::now()).unwrap_or_default();
     if left < ISSUER_WARN && !ca.root_online() {
         let days = left.as_secs() / 86_400;
-        tracing::warn!(days, "the issuer's certificate ends: bring the root's key back with `isthmus platform ca import`");
+        tracing::warn!(
+            days,
+            "the issuer's certificate ends: bring the root's key back with `isthmus platform ca import`"
+        );
     }
 }
 

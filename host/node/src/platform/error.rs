@@ -37,6 +37,9 @@ pub enum PlatformError {
     /// The route tables contradict themselves: a mistake of ours.
     #[error("the route table is contradictory")]
     Routes(#[from] matchit::InsertError),
+    /// The registry's rows of an older release could not be given numbers.
+    #[error("the registry could not be numbered: {0}")]
+    Numbering(String),
     /// A file.
     #[error("{path} cannot be written: {source}; make its folder writable for this process")]
     File {

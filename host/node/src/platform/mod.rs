@@ -8,6 +8,7 @@ mod error;
 mod hall;
 mod merge;
 mod people;
+mod registry;
 mod search;
 mod start;
 mod tick;
@@ -17,7 +18,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
-use isthmus_domain::{AuditRecord, Scene, TimeId, registry};
+use isthmus_domain::{AuditRecord, Scene, TimeId};
 use isthmus_net::ca::{Permitted, Revoked, Why};
 use isthmus_net::{Ca, ClientAuth, ClientTls, Connections, Credentials, PeerClient, ServerTls, Trust};
 use isthmus_store::{Store, Tx};
@@ -28,6 +29,7 @@ use crate::admin_token::AdminTokens;
 use crate::clock;
 use crate::config::PlatformConfig;
 use crate::reply::Problem;
+use registry::Revocations;
 
 pub use error::PlatformError;
 pub use start::{Platform, Running, run};
@@ -68,6 +70,13 @@ struct State {
     peer_tls: PeerTlsSender,
     searches: Semaphore,
     searching: Semaphore,
+    /// The registry's serial, for those who wait for the next.
+    changes: watch::Sender<u64>,
+    /// Places for them.
+    waiting: Semaphore,
+    /// What is revoked, as it is told.
+    revocations: ArcSwap<Revocations>,
+    stop: watch::Receiver<bool>,
 }
 
 impl State {
@@ -103,13 +112,14 @@ impl State {
         api_settings(&self.config, &self.ca.load(), &self.store)
     }
 
-    /// The revocation list, DER (R13).
-    fn revocations(&self) -> Result<Vec<u8>, PlatformError> {
-        revocations(&self.ca.load(), &self.store)
+    /// The signing authority's revocation list, DER (R13).
+    fn revocation_list(&self) -> Vec<u8> {
+        self.revocations.load().der.first().cloned().unwrap_or_default()
     }
 
     /// From now on what is revoked cannot connect, and what `id` has open is closed.
     fn shut_out(&self, id: &ServerId) -> Result<(), PlatformError> {
+        self.revoke()?;
         self.api_tls.send_replace(self.api_settings()?);
         self.peer_tls.send_replace(peer_settings(&self.config, &self.ca.load(), &self.store)?);
         self.servers.close_where(|connection| connection.identity.server() == Some(id));
@@ -173,15 +183,10 @@ fn hosts(config: &PlatformConfig) -> Vec<String> {
     hosts
 }
 
-fn revocations(ca: &Ca, store: &Store) -> Result<Vec<u8>, PlatformError> {
-    let (revoked, now_ms) = revoked(store)?;
-    Ok(ca.crl(&revoked, now_ms, SystemTime::now(), tick::CRL_LIFE)?)
-}
-
 /// What is revoked, and the number of a list made now: the time grows from list to list, over restarts too.
 fn revoked(store: &Store) -> Result<(Vec<Revoked>, u64), PlatformError> {
     let now_ms = clock::now_ms();
-    Ok((store.read(|view| registry::revoked(view, now_ms))?.iter().map(entry).collect(), now_ms))
+    Ok((store.read(|view| isthmus_domain::registry::revoked(view, now_ms))?.iter().map(entry).collect(), now_ms))
 }
 
 /// Opens the authority as the configuration has it; makes it if `new` allows that: a second root would orphan all that the first
@@ -201,7 +206,7 @@ pub(crate) fn permitted(config: &PlatformConfig) -> Option<Permitted> {
     (!named.is_empty()).then(|| Permitted::parse(&config.domain, all.iter().map(String::as_str)).ok()).flatten()
 }
 
-fn entry(certificate: &registry::Certificate) -> Revoked {
+fn entry(certificate: &isthmus_domain::registry::Certificate) -> Revoked {
     let at = std::time::Duration::from_millis(certificate.revoked_ms.unwrap_or_default());
     Revoked { serial: certificate.serial.clone(), at: SystemTime::UNIX_EPOCH + at, reason: Why::CessationOfOperation }
 }

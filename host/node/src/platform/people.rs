@@ -82,6 +82,7 @@ impl Visit<'_> {
         if matches!(application.asked, Asked::Deregister { .. }) {
             self.state.shut_out(&registration.info.server_id).map_err(Problem::fault)?;
         }
+        self.state.changed()?;
         tracing::info!(application = %application.id, server = %application.server_id, "an application was approved");
         Ok(decided(&application))
     }
@@ -140,6 +141,7 @@ impl Visit<'_> {
         if change != Change::Resume {
             self.state.shut_out(&id).map_err(Problem::fault)?;
         }
+        self.state.changed()?;
         tracing::info!(server = %id, operation, "a server's standing was changed");
         Ok(registration(&changed))
     }
@@ -161,14 +163,16 @@ impl Visit<'_> {
     }
 
     pub(super) fn status(&self) -> Result<Value, Problem> {
-        let (servers, pending) = self.state.store.read(|view| {
-            Ok((registry::all(view)?.len(), registry::list(view, Some(ApplicationState::Pending))?.len()))
+        let (servers, pending, serial) = self.state.store.read(|view| {
+            let pending = registry::list(view, Some(ApplicationState::Pending))?.len();
+            Ok((registry::all(view)?.len(), pending, registry::latest(view)?))
         })?;
         let stats = self.state.store.stats();
         Ok(json!({
             "domain": self.state.config.domain,
             "ca": super::authority::shown(&self.state.ca.load()),
             "servers": servers,
+            "serial": serial,
             "pendingApplications": pending,
             "connections": {"api": self.state.servers.len(), "admin": self.state.administrators.len()},
             "audit": {"size": stats.audit_size, "checkpoint": stats.audit_checkpoint},

@@ -14,11 +14,16 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::{
-    PlatformError, State, admin, admin_settings, api, api_settings, hall, open_ca, peer_settings, root_file, search, tick,
+    PlatformError, State, admin, admin_settings, api, api_settings, hall, open_ca, peer_settings, root_file, search,
+    tick,
 };
 use crate::admin_token::{AdminTokens, Role, read_plain};
+use crate::clock;
 use crate::config::PlatformConfig;
 use crate::file::{PUBLIC, write_whole};
+
+/// Servers that wait for a change of the registry at a time.
+const WAITING: usize = 20_000;
 
 /// Starts platforms.
 pub struct Platform;
@@ -59,7 +64,8 @@ impl Platform {
         let (api_tls, _) = watch::channel(api_settings(&config, &opened.ca, &opened.store)?);
         let (admin_tls, _) = watch::channel(admin_settings(&config, &opened.ca)?);
         let (peer_tls, peers) = watch::channel(peer_settings(&config, &opened.ca, &opened.store)?);
-        let (stop, _) = watch::channel(false);
+        let (stop, stopping) = watch::channel(false);
+        let latest = opened.store.read(|view| registry::latest(view))?;
         let (api, admin) = (api_listener.addr(), admin_listener.addr());
         // Deleted once the operator has handed the tokens out; then nobody in this process needs it either.
         let admin_token = read_plain(&config.admin_tokens, Role::System).unwrap_or_default();
@@ -78,8 +84,15 @@ impl Platform {
             peer_tls,
             searches: Semaphore::new(search::SEARCHES),
             searching: Semaphore::new(search::AT_ONCE),
+            changes: watch::channel(latest).0,
+            waiting: Semaphore::new(WAITING),
+            revocations: ArcSwap::default(),
+            stop: stopping,
             config,
         });
+        state.revoke()?;
+        let numbered = state.store.write(|tx| registry::number_all(tx, clock::now_ms())).await;
+        numbered.map_err(|error| PlatformError::Numbering(error.to_string()))?;
         let mut tasks = JoinSet::new();
         spawn_api(&mut tasks, &state, api_listener, stop.subscribe())?;
         spawn_admin(&mut tasks, &state, admin_listener, stop.subscribe())?;

@@ -30,7 +30,7 @@ pub(super) async fn run(state: Arc<State>, stop: watch::Receiver<bool>) {
             () = &mut stopped => break,
             _ = checkpoints.tick() => checkpoint(&state).await,
             _ = renewals.tick() => renew(&state),
-            _ = looks.tick() => authority::look(&state),
+            _ = looks.tick() => authority::look(&state).await,
         }
     }
     checkpoint(&state).await;
@@ -49,7 +49,7 @@ async fn checkpoint(state: &Arc<State>) {
 }
 
 fn renew(state: &State) {
-    if let Err(error) = authority::settings(state) {
+    if let Err(error) = state.revoke().and_then(|()| authority::settings(state)) {
         tracing::error!(error = crate::reply::chain(&error), "the platform's own certificates could not be renewed");
     }
 }

@@ -14,20 +14,24 @@ use super::Server;
 use super::admin::blocking;
 use crate::clock;
 use crate::reply::{Problem, Reply, json as json_reply, whole};
-use crate::telemetry;
+use crate::{clock, telemetry};
 
 /// Letters of a lane that are counted one by one.
 const DEPTH_MAX: usize = 10_000;
 const DISK_EVERY: Duration = Duration::from_secs(30);
 
 impl Server {
-    /// Ready while the store takes writes.
+    /// Ready while the store takes writes, the certificate holds and the platform does not refuse us.
     pub(crate) fn ready(&self) -> Reply {
         if self.store.stats().failed {
             let body = json!({"ready": false, "why": "the store has stopped after a failed write; see the log"});
             return json_reply(503, body.to_string().into_bytes());
         }
-        json_reply(200, json!({"ready": true}).to_string().into_bytes())
+        let said = self.stage.say(self.channel.facts().as_ref(), clock::now());
+        if !said.ready {
+            return json_reply(503, json!({"ready": false, "why": said.words}).to_string().into_bytes());
+        }
+        json_reply(200, json!({"ready": true, "stage": said.words}).to_string().into_bytes())
     }
 
     pub(crate) fn status(&self) -> Result<Value, Problem> {
@@ -44,7 +48,9 @@ impl Server {
                        "status": info.server_status, "down": down})
             })
             .collect();
+        let said = self.stage.say(self.channel.facts().as_ref(), clock::now());
         Ok(json!({
+            "ready": said.ready && !stats.failed, "stage": said.words,
             "serverId": self.id, "generation": policy.generation, "policy": policy.name,
             "devices": self.hub.count(), "lanes": lanes, "peersDown": down, "peers": peers,
             "commits": stats.commits, "auditSize": stats.audit_size, "auditCheckpoint": stats.audit_checkpoint,

@@ -6,10 +6,12 @@ mod acts;
 mod addresses;
 mod admin;
 mod administrators;
+mod antechamber;
 mod ask;
 pub(crate) mod audit_search;
 mod bag;
 mod batch;
+mod channel;
 mod client;
 mod consoles;
 mod enroll;
@@ -18,6 +20,8 @@ mod figures;
 mod files;
 mod gate;
 mod groups;
+mod identity;
+mod link;
 mod outbox;
 mod people;
 mod policies;
@@ -25,12 +29,15 @@ mod postman;
 mod push;
 mod recall;
 mod receive;
+mod registry;
+mod renewal;
 mod replays;
 mod road;
 mod send;
 mod session;
 mod sns;
 mod socket;
+mod stage;
 mod start;
 mod tally;
 mod texts;
@@ -61,6 +68,7 @@ use crate::password::Passwords;
 use crate::reply::{Problem, chain};
 use crate::route::Route;
 use addresses::Addresses;
+use channel::Channel;
 use consoles::Consoles;
 use files::Files;
 use gate::Gate;
@@ -70,6 +78,7 @@ use push::{Hub, Pushed};
 use replays::Replays;
 use session::{Acks, Sessions};
 use tally::Tally;
+use stage::Stage;
 use trail::Trail;
 
 /// Every route of the client listener: what `docs/openapi/client.json` describes.
@@ -100,6 +109,10 @@ pub struct Server {
     outbox: Outbox,
     files: Files,
     addresses: Arc<Addresses>,
+    /// Our certificate, and whom we believe.
+    channel: Arc<Channel>,
+    /// Where we stand.
+    stage: Arc<Stage>,
     peers: PeerClient,
     sessions: Sessions,
     acks: Acks,

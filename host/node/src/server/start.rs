@@ -10,8 +10,8 @@ use hyper::body::Incoming;
 use isthmus_domain::directory::Index;
 use isthmus_net::ca::{CaError, IssueError};
 use isthmus_net::{
-    BindError, Ca, ClientAuth, ClientTls, Connection, Connections, Credentials, Limits, Listener, PeerClient,
-    PeerLimits, ServerTls, TlsError, Transport, Trust,
+    BindError, Ca, ClientAuth, Connection, Connections, Credentials, Limits, Listener, PeerClient, PeerLimits,
+    ServerTls, TlsError, Transport, Trust,
 };
 use isthmus_policy::{Breaker, BundleSource, Policy, PolicyError, PolicyOptions, TrustedKey};
 use isthmus_store::{Options, Store, StoreError};
@@ -20,15 +20,19 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::addresses::Addresses;
+use super::antechamber::Antechamber;
+use super::channel::{Channel, NewsError};
 use super::consoles::Consoles;
-use super::enroll::{EnrollError, IdentityFolder, PlatformLink, ca_unusable, enroll};
+use super::enroll::{EnrollError, IdentityFolder, ca_unusable, enroll};
 use super::files::Files;
 use super::gate::Gate;
 use super::groups::Groups;
+use super::link::PlatformLink;
 use super::outbox::{Outbox, Settlements};
 use super::push::Hub;
 use super::replays::Replays;
 use super::session::{Acks, Sessions};
+use super::stage::Stage;
 use super::tally::Tally;
 use super::{Directory, Listeners, Server, acts, admin, client, sns};
 use crate::admin_token::{AdminTokenError, AdminTokens, Role, read_plain};
@@ -57,6 +61,9 @@ pub enum StartError {
     /// No interconnect certificate.
     #[error(transparent)]
     Enroll(#[from] EnrollError),
+    /// Certificate, roots and revocations do not go together.
+    #[error("the interconnect identity cannot be used: {0}")]
+    Channel(Box<dyn std::error::Error + Send + Sync>),
     /// Data or keys.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -92,6 +99,12 @@ pub enum StartError {
         /// The system's word.
         source: std::io::Error,
     },
+}
+
+impl From<NewsError> for StartError {
+    fn from(error: NewsError) -> StartError {
+        StartError::Channel(crate::reply::chain(&error).into())
+    }
 }
 
 /// A server that runs in this process.
@@ -148,14 +161,8 @@ impl Bound {
     }
 }
 
-/// TLS of the three listeners and towards peers.
-struct Tls {
-    interconnect: watch::Receiver<Arc<rustls::ServerConfig>>,
-    local: watch::Receiver<Arc<rustls::ServerConfig>>,
-    peers: watch::Receiver<Arc<ClientTls>>,
-    ca: PathBuf,
-    _keep: ([watch::Sender<Arc<rustls::ServerConfig>>; 2], watch::Sender<Arc<ClientTls>>),
-}
+/// TLS of the listeners for clients and administrators.
+type LocalTls = watch::Sender<Arc<rustls::ServerConfig>>;
 
 impl Server {
     /// Binds, enrolls (waiting for the platform's decision if need be), opens what is on the disk and serves.
@@ -167,15 +174,20 @@ impl Server {
         // A port that is taken is told before anybody is asked to approve anything; but who is not admitted yet does
         // not accept connections that it could not serve.
         drop(Bound::bind(&config).await?);
-        let trust = trust(&config)?;
+        let local = watch::channel(local_tls(&config)?).0;
+        let (roots, stage) = (roots(&config)?, Arc::new(Stage::default()));
         let folder = IdentityFolder::open(&config.data_dir)?;
-        let credentials = enroll(&config, &folder, &trust).await?;
+        let trust = Trust::from_pem(&folder.roots(&roots)?).map_err(|error| ca_unusable(&config, &error))?;
+        let waiting = Antechamber::open(&config, local.subscribe(), stage.clone()).await?;
+        let enrolled = enroll(&config, &folder, &trust, &stage).await;
+        waiting.close().await;
+        let channel = Arc::new(Channel::open(folder, roots, enrolled?, config.tls.allow_tls12)?);
         let bound = Bound::bind(&config).await?;
-        let tls = Tls::build(&config, &trust, credentials)?;
-        let (server, settlements) = open(config, &tls)?;
+        stage.serving();
+        let (server, settlements) = open(config, channel, stage)?;
         acts::catch_up(&server.store, &server.policy).await?;
         server.appoint_first().await.map_err(|problem| StartError::Administrators(problem.into()))?;
-        let running = RunningServer::serve(&server, bound, tls, settlements)?;
+        let running = RunningServer::serve(&server, bound, local, settlements)?;
         tracing::info!(
             server = %running.server_id, interconnect = running.interconnect, client = running.client,
             admin = running.admin, "serving"
@@ -189,31 +201,20 @@ fn make_data_dir(config: &ServerConfig) -> Result<(), StartError> {
         .map_err(|source| StartError::DataDir { path: config.data_dir.clone(), source })
 }
 
-fn trust(config: &ServerConfig) -> Result<Trust, EnrollError> {
+/// The operator's file of roots.
+fn roots(config: &ServerConfig) -> Result<String, EnrollError> {
     let pem = std::fs::read_to_string(&config.platform.ca).map_err(|error| ca_unusable(config, &error))?;
-    Trust::from_pem(&pem).map_err(|error| ca_unusable(config, &error))
+    Trust::from_pem(&pem).map_err(|error| ca_unusable(config, &error))?;
+    Ok(pem)
 }
 
-impl Tls {
-    fn build(config: &ServerConfig, trust: &Trust, credentials: Credentials) -> Result<Tls, StartError> {
-        let domain = credentials.facts().map(|facts| facts.domain).unwrap_or_default();
-        let trust = trust.clone().with_domain(&domain);
-        let client_auth = ClientAuth::Required(trust.clone());
-        let tls12 = config.tls.allow_tls12;
-        let interconnect = ServerTls { credentials: credentials.clone(), client_auth, tls12 }.build()?;
-        let peers = ClientTls::new(&trust, Some(credentials), tls12)?;
-        let dir = config.data_dir.join(LISTENER_CA);
-        let now = SystemTime::now();
-        let ca = Ca::open_or_create(&dir, "listeners.isthmus.internal", now)?;
-        let issued = ca.issue_listener(&listener_hosts(config), now, LISTENER_DAYS)?;
-        let credentials = Credentials::from_pem(&issued.issued.chain_pem, &issued.key_pem)?;
-        let local = ServerTls { credentials, client_auth: ClientAuth::None, tls12 }.build()?;
-        let (keep_interconnect, interconnect) = watch::channel(interconnect);
-        let (keep_local, local) = watch::channel(local);
-        let (keep_peers, peers) = watch::channel(peers);
-        let _keep = ([keep_interconnect, keep_local], keep_peers);
-        Ok(Tls { interconnect, local, peers, ca: listener_ca(&config.data_dir), _keep })
-    }
+fn local_tls(config: &ServerConfig) -> Result<Arc<rustls::ServerConfig>, StartError> {
+    let dir = config.data_dir.join(LISTENER_CA);
+    let now = SystemTime::now();
+    let ca = Ca::open_or_create(&dir, "listeners.isthmus.internal", now)?;
+    let issued = ca.issue_listener(&listener_hosts(config), now, LISTENER_DAYS)?;
+    let credentials = Credentials::from_pem(&issued.issued.chain_pem, &issued.key_pem)?;
+    Ok(ServerTls { credentials, client_auth: ClientAuth::None, tls12: config.tls.allow_tls12 }.build()?)
 }
 
 /// Names under which clients and administrators may reach us: what we listen on, and what the address says.
@@ -231,10 +232,14 @@ fn listener_hosts(config: &ServerConfig) -> Vec<String> {
     hosts
 }
 
-fn open(config: ServerConfig, tls: &Tls) -> Result<(Arc<Server>, Settlements), StartError> {
+fn open(
+    config: ServerConfig,
+    channel: Arc<Channel>,
+    stage: Arc<Stage>,
+) -> Result<(Arc<Server>, Settlements), StartError> {
     let id = config.server.id.clone();
     let store = Store::open(&store_options(&config))?;
-    let link = Arc::new(PlatformLink::new(tls.peers.clone(), &config.platform.url, id.clone())?);
+    let link = Arc::new(PlatformLink::new(channel.peers(), &config.platform.url, id.clone(), stage.clone())?);
     let addresses = Arc::new(Addresses::open(store.clone(), link)?);
     let policy = Arc::new(Policy::open(policy_options(&config, &store, addresses.clone()))?);
     let delivery = &config.delivery;
@@ -245,7 +250,7 @@ fn open(config: ServerConfig, tls: &Tls) -> Result<(Arc<Server>, Settlements), S
         gate: Gate::new(policy.clone()),
         replays: Replays::default(),
         hub: Hub::new(config.client.push_buffer),
-        peers: PeerClient::new(tls.peers.clone(), limits),
+        peers: PeerClient::new(channel.peers(), limits),
         sessions: Sessions::default(),
         acks: Acks::default(),
         files: Files::new(config.media.transfers),
@@ -265,6 +270,8 @@ fn open(config: ServerConfig, tls: &Tls) -> Result<(Arc<Server>, Settlements), S
         policy,
         outbox,
         addresses,
+        channel,
+        stage,
     };
     Ok((Arc::new(server), settlements))
 }
@@ -314,7 +321,7 @@ impl RunningServer {
     fn serve(
         server: &Arc<Server>,
         bound: Bound,
-        tls: Tls,
+        local: LocalTls,
         settlements: Settlements,
     ) -> Result<RunningServer, StartError> {
         let (stop, stopped) = watch::channel(false);
@@ -324,16 +331,19 @@ impl RunningServer {
             interconnect: url(bound.interconnect.addr()),
             client: url(bound.client.addr()),
             admin: url(bound.admin.addr()),
-            ca: tls.ca.clone(),
+            ca: listener_ca(&server.config.data_dir),
             admin_tokens: server.config.admin_tokens.clone(),
             server: server.clone(),
             stop,
             listeners: JoinSet::new(),
             chores: JoinSet::new(),
         };
-        running.listen(bound, &tls, &stopped)?;
+        running.listen(bound, &local, &stopped)?;
         running.chores.spawn(server.clone().settle(settlements));
-        running.chores.spawn(server.clone().chores(tls));
+        running.chores.spawn(server.clone().chores(local));
+        if server.config.platform.push {
+            running.chores.spawn(server.clone().watch_registry());
+        }
         running.chores.spawn(server.clone().pull_files());
         running.chores.spawn(server.clone().heal_mirrors());
         running.chores.spawn(server.clone().watch_breaker());
@@ -347,7 +357,7 @@ impl RunningServer {
         Ok(running)
     }
 
-    fn listen(&mut self, bound: Bound, tls: &Tls, stopped: &watch::Receiver<bool>) -> Result<(), StartError> {
+    fn listen(&mut self, bound: Bound, local: &LocalTls, stopped: &watch::Receiver<bool>) -> Result<(), StartError> {
         let server = self.server.clone();
         let limits = limits(&server.config);
         let client_limits = Limits { max_connections: server.config.client.max_connections, ..limits.clone() };
@@ -356,7 +366,7 @@ impl RunningServer {
         let live = server.connections.interconnect.clone();
         self.spawn(
             bound.interconnect,
-            Transport::Tls(tls.interconnect.clone()),
+            Transport::Tls(server.channel.interconnect()),
             limits.clone(),
             live,
             service,
@@ -366,13 +376,13 @@ impl RunningServer {
         let (of, table) = (server.clone(), Arc::new(client::table()?));
         let service = move |request: Request<Incoming>, _| client::serve(of.clone(), table.clone(), request);
         let live = server.connections.client.clone();
-        self.spawn(bound.client, Transport::Tls(tls.local.clone()), client_limits, live, service, stopped);
+        self.spawn(bound.client, Transport::Tls(local.subscribe()), client_limits, live, service, stopped);
 
         let (of, table) = (server.clone(), Arc::new(admin::table()?));
         let service =
             move |request: Request<Incoming>, on: Arc<Connection>| admin::serve(of.clone(), table.clone(), request, on);
         let live = server.connections.admin.clone();
-        self.spawn(bound.admin, Transport::Tls(tls.local.clone()), limits, live, service, stopped);
+        self.spawn(bound.admin, Transport::Tls(local.subscribe()), limits, live, service, stopped);
         Ok(())
     }
 
@@ -401,6 +411,20 @@ impl RunningServer {
     /// The file is gone or damaged.
     pub fn admin_token(&self, role: Role) -> Result<String, AdminTokenError> {
         read_plain(&self.admin_tokens, role)
+    }
+
+    /// Renews the interconnect certificate now, as the server does by itself at half of its life.
+    ///
+    /// # Errors
+    /// In words.
+    pub async fn renew(&self) -> Result<(), String> {
+        self.server.renew().await
+    }
+
+    /// Serial number of the interconnect certificate, lower-case hex.
+    #[must_use]
+    pub fn certificate_serial(&self) -> String {
+        self.server.channel.facts().map(|facts| facts.serial).unwrap_or_default()
     }
 
     /// Lanes that are not empty.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use isthmus_domain::{held, session};
-use isthmus_net::Identity;
+use isthmus_net::{Connection, Identity};
 use isthmus_policy::{Call, Direction, Event};
 use isthmus_wire::ServerStatus;
 use tokio::time::{MissedTickBehavior, interval};
@@ -26,6 +26,8 @@ const SWEEP_EVERY: Duration = Duration::from_secs(60);
 const SWEEP_STEP: usize = 500;
 /// Between two looks at the failures of the active policy's plugins.
 const BREAKER_EVERY: Duration = Duration::from_millis(250);
+/// Between two looks at the age of our certificate.
+const RENEWAL_EVERY: Duration = Duration::from_secs(20);
 /// Held messages that are looked at in one step, and given up in one transaction.
 const HELD_STEP: usize = 200;
 
@@ -42,6 +44,7 @@ impl Server {
         let mut acks = every(ACKS_EVERY);
         let mut refresh = every(Duration::from_secs(self.config.platform.refresh_s));
         let mut standing = every(STANDING_EVERY);
+        let mut renewal = every(RENEWAL_EVERY);
         let mut sweep = every(SWEEP_EVERY);
         let mut collect = every(SWEEP_EVERY.min(Duration::from_secs(self.config.media.unused_s)));
         let (mut swept, mut collected) = (None, None);
@@ -52,7 +55,11 @@ impl Server {
                 _ = checkpoint.tick() => self.checkpoint().await,
                 _ = acks.tick() => self.write_acks().await,
                 _ = refresh.tick() => self.refresh_addresses().await,
-                _ = standing.tick() => self.cut_barred(),
+                _ = standing.tick() => {
+                    self.cut_barred();
+                    self.tell_stage();
+                }
+                _ = renewal.tick() => self.renew_if_due().await,
                 _ = held.tick() => self.expire_held().await,
                 _ = sweep.tick() => swept = self.sweep(swept).await,
                 _ = collect.tick() => collected = self.sweep_files(collected).await,
@@ -70,28 +77,16 @@ impl Server {
         }
     }
 
-    async fn refresh_addresses(&self) {
-        match self.addresses.refresh().await {
-            Ok(changed) => {
-                for id in &changed {
-                    tracing::info!(server = %id, "address or standing of a server learnt");
-                    self.outbox.road(id).hint();
-                }
-                self.cut_barred();
-            }
-            Err(error) => {
-                tracing::warn!(error = chain(&error), "addresses could not be refreshed; the known ones serve on")
-            }
-        }
-    }
-
-    /// Cuts connections of peers that are suspended or deregistered (R13).
-    fn cut_barred(&self) {
-        let barred = |identity: &Identity| {
-            let info = identity.server().and_then(|id| self.addresses.cached(id));
+    /// Cuts connections of peers that are suspended or deregistered, or whose certificate is revoked or over (R13).
+    pub(crate) fn cut_barred(&self) {
+        let now = clock::now();
+        let barred = |connection: &Connection| {
+            let info = connection.identity.server().and_then(|id| self.addresses.cached(id));
             info.is_some_and(|info| info.server_status != ServerStatus::Normal)
+                || connection.serial.as_deref().is_some_and(|serial| self.channel.is_revoked(serial))
+                || connection.not_after.is_some_and(|end| end < now)
         };
-        let cut = self.connections.interconnect.close_where(|connection| barred(&connection.identity));
+        let cut = self.connections.interconnect.close_where(barred);
         if cut > 0 {
             tracing::info!(connections = cut, "connections of barred servers were cut");
         }

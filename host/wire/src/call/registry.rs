@@ -271,16 +271,28 @@ impl Read for Deregister {
     }
 }
 
-/// `POST /sns/managernode/renew` (R15).
+/// `POST /sns/managernode/renew` (R15). A server whose certificate is over cannot call with it any more: it names its approved
+/// application, and asks for the key that it was certified with last.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Renew {
     /// PEM; of it only the public key is used (R13).
     pub csr: String,
+    /// From [`Applied`]; only without a certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub application_id: Option<String>,
+    /// From [`Applied`]; only without a certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
 }
 
 impl Read for Renew {
     fn read(f: &Fields<'_>) -> Result<Self, ReadError> {
-        Ok(Self { csr: f.prose("csr", PEM_MAX)?.to_owned() })
+        Ok(Self {
+            csr: f.prose("csr", PEM_MAX)?.to_owned(),
+            application_id: f.optional_text("applicationId", NAME_MAX)?.map(str::to_owned),
+            ticket: f.optional_text("ticket", NAME_MAX)?.map(str::to_owned),
+        })
     }
 }
 
