@@ -71,7 +71,7 @@ impl Server {
                 Err(error) => {
                     tracing::debug!(error = chain(&error), "the registry's changes were not heard of");
                     tokio::time::sleep(retry).await;
-                    retry = (retry * 2).min(RETRY_MAX);
+                    retry = (retry * 2).min(RETRY_MAX).min(Duration::from_secs(self.config.platform.refresh_s));
                 }
             }
         }
