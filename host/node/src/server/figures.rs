@@ -12,7 +12,6 @@ use serde_json::{Value, json};
 
 use super::Server;
 use super::admin::blocking;
-use crate::clock;
 use crate::reply::{Problem, Reply, json as json_reply, whole};
 use crate::{clock, telemetry};
 

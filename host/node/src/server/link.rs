@@ -6,13 +6,13 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
 use isthmus_net::{ClientTls, PeerAddress, PeerAnswer, PeerClient, PeerLimits, SendError};
-use isthmus_wire::{ServerId, ServerInfo, homes};
 use isthmus_wire::call::registry::{Nodes, NodesAnswer, Renew, Renewed};
 use isthmus_wire::call::user::{Found, Search};
 use isthmus_wire::call::{CallSpec, NODES, RENEW, USER_SEARCH};
 use isthmus_wire::code::{Answer, Code};
 use isthmus_wire::json::Read;
 use isthmus_wire::registry::{Ask, STATEMENT_MAX, Signed};
+use isthmus_wire::{ServerId, ServerInfo, homes};
 use serde::Serialize;
 use tokio::sync::watch;
 

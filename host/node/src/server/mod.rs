@@ -77,8 +77,8 @@ use outbox::Outbox;
 use push::{Hub, Pushed};
 use replays::Replays;
 use session::{Acks, Sessions};
-use tally::Tally;
 use stage::Stage;
+use tally::Tally;
 use trail::Trail;
 
 /// Every route of the client listener: what `docs/openapi/client.json` describes.
