@@ -77,36 +77,38 @@ pub(super) fn run(command: PlatformCommand, out: &Out) -> Result<(), CliError> {
     match command {
         CaCommand::Init(target) => {
             let config = target.load()?;
-            Ca::open_platform(&config.ca.dir, &config.domain, permitted(&config).as_ref(), now).map_err(failed)?;
+            Ca::open_platform(&config.ca.dir, &config.domain, permitted(&config).as_ref(), now)
+                .map_err(|error| failed(&error))?;
             show(&config, out)
         }
         CaCommand::Show(target) => show(&target.load()?, out),
         CaCommand::Export { out: file, remove, target } => export(&target.load()?, &file, remove, out),
         CaCommand::Import { file, target } => {
             let config = target.load()?;
-            Ca::import_root(&config.ca.dir, &config.domain, &text(&file)?).map_err(failed)?;
+            Ca::import_root(&config.ca.dir, &config.domain, &text(&file)?).map_err(|error| failed(&error))?;
             show(&config, out)
         }
         CaCommand::Rollover(target) => {
             let config = target.load()?;
-            Ca::roll_over(&config.ca.dir, &config.domain, permitted(&config).as_ref(), now).map_err(failed)?;
+            Ca::roll_over(&config.ca.dir, &config.domain, permitted(&config).as_ref(), now)
+                .map_err(|error| failed(&error))?;
             show(&config, out)
         }
         CaCommand::Activate(target) => {
             let config = target.load()?;
-            Ca::activate(&config.ca.dir).map_err(failed)?;
+            Ca::activate(&config.ca.dir).map_err(|error| failed(&error))?;
             show(&config, out)
         }
         CaCommand::Retire(target) => {
             let config = target.load()?;
-            Ca::retire(&config.ca.dir).map_err(failed)?;
+            Ca::retire(&config.ca.dir).map_err(|error| failed(&error))?;
             show(&config, out)
         }
     }
 }
 
-fn failed(error: CaError) -> CliError {
-    CliError::chain(&error)
+fn failed(error: &CaError) -> CliError {
+    CliError::chain(error)
 }
 
 impl CaTarget {
@@ -120,10 +122,10 @@ fn export(config: &PlatformConfig, file: &Path, remove: bool, out: &Out) -> Resu
     if file.exists() {
         return Err(CliError::Usage(format!("{} is there already; name a new file", file.display())));
     }
-    let pem = Ca::export_root(dir).map_err(failed)?;
+    let pem = Ca::export_root(dir).map_err(|error| failed(&error))?;
     write_whole(file, &pem, PRIVATE).map_err(|error| CliError::chain(&error))?;
     if remove {
-        Ca::remove_root_key(dir).map_err(failed)?;
+        Ca::remove_root_key(dir).map_err(|error| failed(&error))?;
     }
     show(config, out)
 }
@@ -138,7 +140,7 @@ fn text(file: &Path) -> Result<String, CliError> {
 }
 
 fn show(config: &PlatformConfig, out: &Out) -> Result<(), CliError> {
-    let found = Ca::inspect(&config.ca.dir, &config.domain, SystemTime::now()).map_err(failed)?;
+    let found = Ca::inspect(&config.ca.dir, &config.domain, SystemTime::now()).map_err(|error| failed(&error))?;
     let authorities: Vec<Value> = found.iter().map(shown).collect();
     out.answer(&json!({"domain": config.domain, "authorities": authorities}), outline);
     Ok(())

@@ -41,7 +41,7 @@ impl State {
 
     /// Tells who waits that the registry has changed.
     pub(super) fn changed(&self) -> Result<(), Problem> {
-        let latest = self.store.read(|view| registry::latest(view))?;
+        let latest = self.store.read(registry::latest)?;
         self.changes.send_if_modified(|serial| {
             let newer = latest > *serial;
             *serial = latest.max(*serial);

@@ -65,7 +65,7 @@ impl Platform {
         let (admin_tls, _) = watch::channel(admin_settings(&config, &opened.ca)?);
         let (peer_tls, peers) = watch::channel(peer_settings(&config, &opened.ca, &opened.store)?);
         let (stop, stopping) = watch::channel(false);
-        let latest = opened.store.read(|view| registry::latest(view))?;
+        let latest = opened.store.read(registry::latest)?;
         let (api, admin) = (api_listener.addr(), admin_listener.addr());
         // Deleted once the operator has handed the tokens out; then nobody in this process needs it either.
         let admin_token = read_plain(&config.admin_tokens, Role::System).unwrap_or_default();

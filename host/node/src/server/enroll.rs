@@ -148,9 +148,8 @@ async fn recover(
 ) -> Result<String, EnrollError> {
     let ask = recovery(config, folder, pending)?;
     let renewed = patiently(config, || link.renew(&ask)).await;
-    renewed.map_err(|error| match error {
-        EnrollError::Refused { code, msg } => EnrollError::Lost { code, msg },
-        other => other,
+    renewed.map_err(|error| {
+        if let EnrollError::Refused { code, msg } = error { EnrollError::Lost { code, msg } } else { error }
     })
 }
 

@@ -65,7 +65,7 @@ impl Server {
                     tokio::time::sleep(Duration::from_secs(self.config.platform.refresh_s)).await;
                 }
                 Ok(taken) => {
-                    self.follow(taken);
+                    self.follow(&taken);
                     retry = RETRY_MIN;
                 }
                 Err(error) => {
@@ -87,14 +87,14 @@ impl Server {
             other => other,
         };
         match taken {
-            Ok(taken) => self.follow(taken),
+            Ok(taken) => self.follow(&taken),
             Err(error) => {
                 tracing::warn!(error = chain(&error), "addresses could not be refreshed; the known ones serve on");
             }
         }
     }
 
-    fn follow(&self, taken: Taken) {
+    fn follow(&self, taken: &Taken) {
         for id in &taken.servers {
             tracing::info!(server = %id, "address or standing of a server learnt");
             let barred = self.addresses.cached(id).is_some_and(|info| info.server_status != ServerStatus::Normal);
