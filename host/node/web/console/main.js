@@ -109,7 +109,7 @@ class App {
       h("span", { class: ["avatar", "small", `tint-${["system", "security", "audit"].indexOf(this.role) + 2}`], "aria-hidden": "true" }, this.me.administrator.name.slice(0, 1).toUpperCase()),
       h("span", { class: "who" }, name(this.me.administrator.name), h("small", null, t(`role.${this.role}`))), icon("more"));
     this.nav = h("nav", { "aria-label": t("nav") }, this.pages.map(link));
-    this.content = h("main", { id: "content", tabindex: "-1" });
+    this.content = h("main", { id: "content", tabindex: "0" });
     this.frame = h("div", { class: "console" },
       h("a", { class: "skip", href: "#content", onclick: (event) => { event.preventDefault(); this.content.focus(); } }, t("skip")),
       h("header", { class: "side" },

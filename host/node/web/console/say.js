@@ -20,7 +20,8 @@ export async function carry(button, work, done) {
   button?.setAttribute("aria-busy", "true");
   try {
     const answer = await work();
-    if (done) note(typeof done === "function" ? done(answer) : done);
+    // Told once a dialog that this ends is closed, or the note would go with it.
+    if (done) setTimeout(() => note(typeof done === "function" ? done(answer) : done));
     return answer;
   } catch (error) {
     if (error.status !== 401) note(refusal(error), "bad");

@@ -1,7 +1,7 @@
 // One's own account: password and second factor.
 
 import { fill, h } from "../../shared/dom.js";
-import { dialog, note } from "../../shared/dialog.js";
+import { dialog } from "../../shared/dialog.js";
 import { draw } from "../../shared/qr.js";
 import { t } from "../../shared/words.js";
 import { carry, field } from "../say.js";
@@ -48,10 +48,8 @@ export async function factor(app) {
 function remove(app) {
   const secret = h("input", { type: "password", autocomplete: "current-password", required: true });
   return form(t("account.totp.remove"), [h("p", null, t("totp.remove")), field(t("password.old"), secret)], t("account.totp.remove"), async (button) => {
-    const done = await carry(button, () => app.api.post("session/totp/remove", { password: secret.value }));
-    if (!done) return false;
-    app.me.administrator.totp = false;
-    note(t("totp.removed"));
-    return true;
+    const done = await carry(button, () => app.api.post("session/totp/remove", { password: secret.value }), t("totp.removed"));
+    if (done) app.me.administrator.totp = false;
+    return done;
   });
 }

@@ -88,13 +88,14 @@ export class Overview {
       h("span", null, t("persecond", { value: number(calls, 1) }), h("small", null, ` ${number(stats.calls)}`)),
       t("micros", { n: number(mean, 1) }),
       slowest(stats.histogram),
-      h("span", { class: "tags" }, stats.verdicts.filter(([, n]) => n > 0).map(([verdict, n]) => tag(`${VERDICTS.has(verdict) ? t(`verdict.${verdict}`) : verdict} ${number(n)}`, KIND[verdict]))),
+      h("span", { class: "tags" }, stats.verdicts.filter(([, n]) => n > 0).map(([verdict, n]) => tag(`${said(verdict)} ${number(n)}`, KIND[verdict]))),
       state === "ready" ? tag(t("state.ready"), "good") : h("span", { title: fault ?? "" }, tag(state, "bad")),
     ]);
   }
 }
 
 const VERDICTS = new Set(["allow", "deny", "abstain", "pass", "reject", "rewrite", "hold", "fault", "treat"]);
+const said = (verdict) => (VERDICTS.has(verdict) ? t(`verdict.${verdict}`) : verdict);
 const KIND = { deny: "bad", reject: "bad", fault: "bad", hold: "warn", rewrite: "warn" };
 /** Bounds of the histogram, in microseconds. */
 const BOUNDS = [5, 10, 20, 35, 50, 100, 250, 1000, 2500, 10_000, 50_000, 250_000];
