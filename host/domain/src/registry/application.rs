@@ -33,12 +33,41 @@ pub enum Asked {
     Update {
         /// The changes.
         changes: Box<Changes>,
+        /// The server as it was then; none in records older than this field.
+        #[serde(default)]
+        before: Option<Box<ServerInfo>>,
     },
     /// §7.5.3
     Deregister {
         /// Why.
         reason: String,
     },
+}
+
+/// One administrator's word for an application.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    /// Which administrator.
+    pub by: String,
+    /// When, in milliseconds since 1970 UTC.
+    pub at_ms: u64,
+    /// In the reviewer's words, if there are any.
+    pub reason: Option<String>,
+}
+
+/// What an administrator approves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Approve {
+    /// Which application.
+    pub id: TimeId,
+    /// Which administrator.
+    pub by: String,
+    /// In the reviewer's words, if there are any.
+    pub reason: Option<String>,
+    /// How many administrators have to say so.
+    pub reviewers: usize,
+    /// With the last of them, for a registration: the certificate.
+    pub issued: Option<Issued>,
 }
 
 /// An application, decided or not.
@@ -60,6 +89,9 @@ pub struct Application {
     pub decided_by: Option<String>,
     /// Why it was rejected.
     pub reason: Option<String>,
+    /// Who has approved it so far.
+    #[serde(default)]
+    pub approvals: Vec<Approval>,
     /// PEM chain, once approved.
     pub certificate: Option<String>,
     /// SHA-256 of the ticket.
@@ -107,6 +139,7 @@ fn submit(
         decided_ms: None,
         decided_by: None,
         reason: None,
+        approvals: Vec::new(),
         certificate: None,
         ticket,
     };
@@ -167,8 +200,8 @@ pub fn apply_update(
     }
     changes.contact_email.as_deref().map(check::email).transpose()?;
     changes.contact_mobile.as_deref().map(check::mobile).transpose()?;
-    server::active(tx, caller)?;
-    submit(tx, scene, caller.clone(), Asked::Update { changes: Box::new(changes) }, ticket, audit)
+    let before = Some(Box::new(server::active(tx, caller)?.info));
+    submit(tx, scene, caller.clone(), Asked::Update { changes: Box::new(changes), before }, ticket, audit)
 }
 
 /// Takes an application for deregistration (§7.5.3) from the server itself.
@@ -264,41 +297,60 @@ pub fn returning(
     Ok(registration)
 }
 
-fn decide(
-    tx: &mut Tx<'_>,
-    scene: &Scene<'_>,
-    id: &TimeId,
-    by: &str,
-    state: ApplicationState,
-) -> Result<Application, Error> {
-    let mut application = get(tx, id)?.ok_or_else(|| Error::refused(Code::NotFound, "there is no such application"))?;
+fn undecided(reader: &(impl Reader + ?Sized), id: &TimeId) -> Result<Application, Error> {
+    let application = get(reader, id)?.ok_or_else(|| Error::refused(Code::NotFound, "there is no such application"))?;
     match application.state {
-        ApplicationState::Pending => {}
-        ApplicationState::Approved => return Err(Error::refused(Code::AlreadyExists, "it is approved already")),
-        ApplicationState::Rejected => return Err(Error::refused(Code::AlreadyExists, "it is rejected already")),
+        ApplicationState::Pending => Ok(application),
+        ApplicationState::Approved => Err(Error::refused(Code::AlreadyExists, "it is approved already")),
+        ApplicationState::Rejected => Err(Error::refused(Code::AlreadyExists, "it is rejected already")),
     }
+}
+
+fn decide(tx: &mut Tx<'_>, scene: &Scene<'_>, application: &mut Application, by: &str, state: ApplicationState) {
     application.state = state;
     application.decided_ms = Some(scene.now_ms);
     application.decided_by = Some(by.to_owned());
     tx.delete(PENDING, application.server_id.folded().as_bytes());
-    Ok(application)
 }
 
-/// Approves an application and carries it out. `issued`: for a registration the certificate, for a change of address a
-/// new one (its host is part of the certificate, R13), else none.
+/// Approves an application; with the last of the reviewers it is carried out, and there is a registration. For a change of address
+/// the certificate follows when the server renews it (its host is part of it, R13).
 ///
 /// # Errors
-/// 1004 if there is none, 1201 if it is decided already or the ID is taken, 1202 if the server's standing does not
-/// permit it, 1002 if a registration comes without a certificate.
+/// 1004 if there is none, 1201 if it is decided already, this administrator has approved it already or the ID is taken, 1202 if
+/// the server's standing does not permit it, 1002 if a registration comes without a certificate.
 pub fn approve(
     tx: &mut Tx<'_>,
     scene: &Scene<'_>,
-    id: &TimeId,
-    by: &str,
-    issued: Option<Issued>,
+    approve: Approve,
     audit: Vec<u8>,
-) -> Result<(Application, Registration), Error> {
-    let mut application = decide(tx, scene, id, by, ApplicationState::Approved)?;
+) -> Result<(Application, Option<Registration>), Error> {
+    let Approve { id, by, reason, reviewers, issued } = approve;
+    let mut application = undecided(tx, &id)?;
+    if application.approvals.iter().any(|earlier| earlier.by == by) {
+        let words = "this administrator has approved it already: another one has to";
+        return Err(Error::refused(Code::AlreadyExists, words));
+    }
+    let reason = reason.map(|reason| reason.trim().to_owned()).filter(|reason| !reason.is_empty());
+    application.approvals.push(Approval { by: by.clone(), at_ms: scene.now_ms, reason });
+    if application.approvals.len() < reviewers {
+        put(tx, &application);
+        tx.audit(audit);
+        return Ok((application, None));
+    }
+    decide(tx, scene, &mut application, &by, ApplicationState::Approved);
+    let registration = carry_out(tx, scene, &mut application, issued)?;
+    put(tx, &application);
+    tx.audit(audit);
+    Ok((application, Some(registration)))
+}
+
+fn carry_out(
+    tx: &mut Tx<'_>,
+    scene: &Scene<'_>,
+    application: &mut Application,
+    issued: Option<Issued>,
+) -> Result<Registration, Error> {
     let mut registration = match &application.asked {
         Asked::Register { info, owner_id, .. } => {
             refuse_used(tx, &application.server_id)?;
@@ -315,13 +367,11 @@ pub fn approve(
     }
     match &application.asked {
         Asked::Register { .. } => {}
-        Asked::Update { changes } => registration.apply((**changes).clone())?,
+        Asked::Update { changes, .. } => registration.apply((**changes).clone())?,
         Asked::Deregister { .. } => registration.change(Change::Deregister, scene.now_ms)?,
     }
     serial::publish(tx, &mut registration, scene.now_ms)?;
-    put(tx, &application);
-    tx.audit(audit);
-    Ok((application, registration))
+    Ok(registration)
 }
 
 /// Rejects an application; the applicant is told why.
@@ -339,7 +389,8 @@ pub fn reject(
     if reason.trim().is_empty() {
         return Err(Error::field(Code::MissingField, "reason", "is missing or empty"));
     }
-    let mut application = decide(tx, scene, id, by, ApplicationState::Rejected)?;
+    let mut application = undecided(tx, id)?;
+    decide(tx, scene, &mut application, by, ApplicationState::Rejected);
     application.reason = Some(reason.trim().to_owned());
     put(tx, &application);
     tx.audit(audit);

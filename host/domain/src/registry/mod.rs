@@ -9,8 +9,8 @@ mod serial;
 mod server;
 
 pub use application::{
-    Application, Asked, Issued, apply_deregister, apply_register, apply_update, approve, follow_up, get, list, reject,
-    returning,
+    Application, Approval, Approve, Asked, Issued, apply_deregister, apply_register, apply_update, approve, follow_up,
+    get, list, reject, returning,
 };
 pub use check::server_info;
 pub use serial::{digest, hash, latest, mix, number_all, since, touch};

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use isthmus_domain::registry::{self, Application, Change, Issued, Registration};
+use isthmus_domain::registry::{self, Application, Approve, Change, Issued, Registration};
 use isthmus_domain::{Error, TimeId};
 use isthmus_wire::call::registry::{ApplicationState, Changes, Nodes, Register, Update};
 use isthmus_wire::{Code, ServerInfo, ServerStatus};
@@ -32,7 +32,19 @@ fn apply(place: &Place, server_info: ServerInfo) -> Result<Application, Error> {
 }
 
 fn approve(place: &Place, id: TimeId, with: Option<Issued>) -> Result<(Application, Registration), Error> {
-    place.write(move |tx, scene| registry::approve(tx, scene, &id, "root", with, b"approve".to_vec()))
+    let (application, registration) = say_yes(place, id, "root", 1, with)?;
+    Ok((application, registration.unwrap()))
+}
+
+fn say_yes(
+    place: &Place,
+    id: TimeId,
+    by: &str,
+    reviewers: usize,
+    issued: Option<Issued>,
+) -> Result<(Application, Option<Registration>), Error> {
+    let approve = Approve { id, by: by.to_owned(), reason: Some(format!("{by} has called them")), reviewers, issued };
+    place.write(move |tx, scene| registry::approve(tx, scene, approve, b"approve".to_vec()))
 }
 
 fn reject(place: &Place, id: TimeId, why: &'static str) -> Result<Application, Error> {
@@ -235,4 +247,64 @@ fn a_change_takes_effect_when_it_is_approved_and_touches_nothing_else() {
         ServerInfo { server_address: "https://new.example".into(), area: Some("上海".into()), ..info("north") };
     assert_eq!(registration.info, expected);
     assert_eq!(registration.certificates.len(), 2, "the old certificate stays valid until it expires");
+}
+
+#[test]
+fn where_two_reviewers_are_asked_for_one_alone_decides_nothing_but_may_reject() {
+    let place = platform();
+    let id = apply(&place, info("north")).unwrap().id;
+    let (application, registration) = say_yes(&place, id, "system", 2, None).unwrap();
+    assert_eq!((application.state, registration), (ApplicationState::Pending, None));
+    assert_eq!(refused(say_yes(&place, id, "system", 2, None)).0, Code::AlreadyExists, "twice is not two");
+    assert!(registry::find(&place.view(), &server("north")).unwrap().is_none());
+    let (application, registration) = say_yes(&place, id, "security", 2, Some(issued("n-1", &place))).unwrap();
+    assert_eq!(registration.unwrap().info.server_id, server("north"));
+    let reasons: Vec<_> = application.approvals.iter().filter_map(|a| a.reason.as_deref()).collect();
+    assert_eq!(reasons, ["system has called them", "security has called them"]);
+    let id = apply(&place, info("south")).unwrap().id;
+    say_yes(&place, id, "system", 2, None).unwrap();
+    assert_eq!(reject(&place, id, "no").unwrap().state, ApplicationState::Rejected);
+}
+
+#[test]
+fn a_change_is_kept_with_what_was_there_before() {
+    let place = platform();
+    registered(&place, "north");
+    let changes = Changes { server_name: Some("Nord".into()), ..Changes::default() };
+    let asked = Update { server_id: None, changes };
+    let applied =
+        place.write(|tx, scene| registry::apply_update(tx, scene, &server("north"), asked, TICKET, vec![])).unwrap();
+    let registry::Asked::Update { before, .. } = applied.asked else { panic!("an update") };
+    assert_eq!(*before.unwrap(), info("north"));
+}
+
+#[test]
+fn every_change_that_others_must_hear_of_has_a_greater_serial_and_none_is_missed() {
+    let place = platform();
+    let since = |serial: u64, limit: usize| {
+        let (found, upto) = registry::since(&place.view(), serial, limit).unwrap();
+        (found.into_iter().map(|i| i.server_id.to_string()).collect::<Vec<_>>(), upto)
+    };
+    assert_eq!(since(0, 10), (vec![], 0));
+    for id in ["north", "south", "west"] {
+        registered(&place, id);
+    }
+    let latest = registry::latest(&place.view()).unwrap();
+    assert_eq!(since(0, 10), (["north", "south", "west"].map(str::to_owned).to_vec(), latest));
+    let (first, upto) = since(0, 2);
+    assert_eq!((first.len(), since(upto, 2)), (2, (vec!["west".to_owned()], latest)), "page by page");
+    assert_eq!(since(latest, 10), (vec![], latest));
+    set(&place, "north", Change::Suspend).unwrap();
+    let (found, upto) = since(latest, 10);
+    assert!(found == ["north"] && upto > latest);
+    let again = issued("s-2", &place);
+    place.write(|tx, scene| registry::renew(tx, scene, &server("south"), again, vec![])).unwrap();
+    assert_eq!(registry::latest(&place.view()).unwrap(), upto, "a renewal is nobody else's business");
+    let touched = place.write(|tx, scene| Ok::<_, Error>(registry::touch(tx, scene.now_ms)?)).unwrap();
+    assert_eq!(since(upto, 10), (vec![], touched));
+    // Whoever heard of all has what the digest says.
+    let (all, _) = registry::since(&place.view(), 0, 10).unwrap();
+    let mut digest = [0; 32];
+    all.iter().for_each(|info| registry::mix(&mut digest, registry::hash(info)));
+    assert_eq!(registry::digest(&place.view()).unwrap(), digest);
 }

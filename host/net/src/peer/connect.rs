@@ -77,7 +77,12 @@ pub(super) async fn connect(to: &PeerAddress, tls: &ClientTls, limits: &PeerLimi
 }
 
 async fn tcp(to: &PeerAddress, limits: &PeerLimits) -> Result<TcpStream, SendError> {
-    let connecting = TcpStream::connect((to.host(), to.port()));
+    let connecting = async {
+        if limits.private_too {
+            return TcpStream::connect((to.host(), to.port())).await;
+        }
+        public(to).await
+    };
     match tokio::time::timeout(limits.connect, connecting).await {
         Ok(Ok(stream)) => {
             crate::listen::tune(&stream);
@@ -86,6 +91,17 @@ async fn tcp(to: &PeerAddress, limits: &PeerLimits) -> Result<TcpStream, SendErr
         Ok(Err(source)) => Err(SendError::Unreachable { to: to.to_string(), source: Arc::new(source) }),
         Err(_) => Err(SendError::Timeout { to: to.to_string(), step: Step::Connect, after: limits.connect }),
     }
+}
+
+/// Connects to a public address of the host: looked at after its name was resolved, and connected to without asking again.
+async fn public(to: &PeerAddress) -> io::Result<TcpStream> {
+    let found: Vec<_> = tokio::net::lookup_host((to.host(), to.port())).await?.collect();
+    let open: Vec<_> = found.into_iter().filter(|address| !super::is_private(&address.ip())).collect();
+    if open.is_empty() {
+        let words = "its address is in a private network, where this process does not go";
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, words));
+    }
+    TcpStream::connect(open.as_slice()).await
 }
 
 async fn handshake(to: &PeerAddress, tls: &ClientTls, tcp: TcpStream) -> Result<TlsStream<TcpStream>, SendError> {

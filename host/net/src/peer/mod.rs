@@ -8,6 +8,7 @@ mod address;
 mod connect;
 mod error;
 mod pool;
+mod reach;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,6 +23,7 @@ use tokio::sync::watch;
 
 pub use address::{AddressError, PeerAddress};
 pub use error::{SendError, Step};
+pub use reach::{is_private, is_private_host};
 
 use crate::http::{Body, reply};
 use crate::identity::Identity;
@@ -49,6 +51,8 @@ pub struct PeerLimits {
     pub idle: Duration,
     /// HTTP/2 ping on a connection, so that a peer that vanished is noticed; cut if unanswered for `handshake`.
     pub ping: Duration,
+    /// Whether peers may be in private networks: if not, a name that resolves there is not called either.
+    pub private_too: bool,
 }
 
 impl Default for PeerLimits {
@@ -63,6 +67,7 @@ impl Default for PeerLimits {
             h1_connections: 16,
             idle: Duration::from_secs(60),
             ping: Duration::from_secs(20),
+            private_too: true,
         }
     }
 }

@@ -110,6 +110,8 @@ pub struct RegistryRules {
     pub allow_private_addresses: bool,
     /// Applications that wait for review at a time.
     pub max_pending: usize,
+    /// Administrators who have to approve an application: 1 (system) or 2 (system and security).
+    pub reviewers: usize,
 }
 
 impl PlatformConfig {
@@ -156,6 +158,8 @@ fn settle(raw: Raw, layers: &Layers) -> Result<PlatformConfig, ConfigError> {
     }
     s.at_least("ca.days", config.ca.days, 1);
     s.at_most("ca.days", config.ca.days, 825);
+    s.at_least("registry.reviewers", config.registry.reviewers, 1);
+    s.at_most("registry.reviewers", config.registry.reviewers, 2);
     s.at_least("registry.max_pending", config.registry.max_pending, 1);
     check_store(&mut s, &config.store);
     check_audit(&mut s, &config.audit);

@@ -3,7 +3,6 @@
 //! An applicant has no certificate yet and is known by its ticket; every other caller is the server in its certificate, in good
 //! standing now, whatever the handshake knew.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -13,6 +12,7 @@ use isthmus_domain::directory::Query;
 use isthmus_domain::registry::{self, Issued};
 use isthmus_domain::{AuditRecord, Error, table};
 use isthmus_net::ca::IssueError;
+use isthmus_net::peer::{is_private, is_private_host};
 use isthmus_net::{Connection, Identity};
 use isthmus_store::{Reader, Tx};
 use isthmus_wire::call::registry::{
@@ -29,6 +29,9 @@ use crate::reply::{self, Problem, Reply, answer, refuse, whole};
 use crate::route::{Found, Table};
 use crate::token::{self, Kind};
 use crate::{request, telemetry};
+
+/// What the resolver may take for an applicant's address.
+const RESOLVE: Duration = Duration::from_secs(2);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Endpoint {
@@ -154,7 +157,7 @@ impl Visit<'_> {
     async fn register(&self, request: Request<Incoming>) -> Result<Applied, Problem> {
         let asked: Register = read(request, &self.state.config.limits).await?;
         let info = &asked.server_info;
-        admit_address(&info.server_address, self.state.config.registry.allow_private_addresses)?;
+        admit_address(&info.server_address, self.state.config.registry.allow_private_addresses).await?;
         // What could not be certified later is refused now.
         certify(self.state, &info.server_id, &info.server_address, &asked.csr)?;
         let record = record(REGISTER.name, self.id)
@@ -178,7 +181,19 @@ impl Visit<'_> {
     async fn application(&self, request: Request<Incoming>) -> Result<ApplicationAnswer, Problem> {
         let asked: Application = read(request, &self.state.config.limits).await?;
         let view = self.state.store.view()?;
-        Ok(registry::follow_up(&view, &asked.application_id, token::hash(&asked.ticket))?)
+        self.by_ticket(|| registry::follow_up(&view, &asked.application_id, token::hash(&asked.ticket)))
+    }
+
+    /// What a ticket opens; wrong ones are counted.
+    fn by_ticket<T>(&self, open: impl FnOnce() -> Result<T, Error>) -> Result<T, Problem> {
+        let (from, now) = (self.connection.remote.ip(), std::time::Instant::now());
+        self.state.guesses.admit(from, now)?;
+        open().map_err(|error| {
+            if matches!(&error, Error::Refused(refusal) if refusal.code == Code::NotFound) {
+                self.state.guesses.wrong(from, now);
+            }
+            error.into()
+        })
     }
 
     async fn nodes(&self, request: Request<Incoming>) -> Result<NodesAnswer, Problem> {
@@ -196,7 +211,7 @@ impl Visit<'_> {
         let caller = self.caller()?;
         let asked: Update = read(request, &self.state.config.limits).await?;
         if let Some(address) = &asked.changes.server_address {
-            admit_address(address, self.state.config.registry.allow_private_addresses)?;
+            admit_address(address, self.state.config.registry.allow_private_addresses).await?;
         }
         let record = self.record(UPDATE.name, &caller).field("fields", asked.fields().join(", ")).to_json();
         let (ticket, who) = (token::mint(Kind::Ticket), caller.clone());
@@ -245,7 +260,8 @@ impl Visit<'_> {
             self.caller()?;
             return Err(Problem::refused(Code::MISSING_FIELD, "applicationId and ticket: are missing"));
         };
-        let found = registry::returning(&self.state.store.view()?, id, token::hash(ticket))?;
+        let view = self.state.store.view()?;
+        let found = self.by_ticket(|| registry::returning(&view, id, token::hash(ticket)))?;
         let certified = isthmus_net::csr::certified_key_der(&found.chain);
         let wanted = isthmus_net::csr::public_key_der(&asked.csr)
             .map_err(|error| Problem::Refused(Refusal::field(Code::INVALID_FIELD, "csr", error)))?;
@@ -335,70 +351,42 @@ fn room_for_one(tx: &Tx<'_>, most: usize) -> Result<(), Error> {
     Err(Refusal::new(Code::OVERLOADED, "as many applications wait as this platform takes; try again later").into())
 }
 
-/// A public platform refuses addresses that would lead whoever asks into a network of its own.
-fn admit_address(address: &str, private_too: bool) -> Result<(), Problem> {
-    let Ok(Address { host, .. }) = Address::parse(address) else { return Ok(()) };
-    let private = host == "localhost" || host.ends_with(".localhost") || host.parse().is_ok_and(|ip| is_private(&ip));
-    if private && !private_too {
+/// A public platform refuses addresses that would lead whoever asks into a network of its own, by their name or by what it
+/// resolves to now. A name that does not resolve is the reviewer's to judge.
+async fn admit_address(address: &str, private_too: bool) -> Result<(), Problem> {
+    let Ok(Address { host, port }) = Address::parse(address) else { return Ok(()) };
+    if private_too {
+        return Ok(());
+    }
+    let private = is_private_host(&host) || {
+        let resolved = tokio::time::timeout(RESOLVE, tokio::net::lookup_host((host.as_str(), port))).await;
+        resolved.is_ok_and(|found| found.is_ok_and(|mut found| found.any(|address| is_private(&address.ip()))))
+    };
+    if private {
         let what = "is a private address, which this platform does not register (registry.allow_private_addresses)";
         return Err(Problem::Refused(Refusal::field(Code::INVALID_FIELD, "serverInfo.serverAddress", what)));
     }
     Ok(())
 }
 
-fn is_private(ip: &IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => {
-            let shared = ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64;
-            ip.is_private()
-                || ip.is_loopback()
-                || ip.is_link_local()
-                || ip.is_unspecified()
-                || ip.is_multicast()
-                || ip.is_broadcast()
-                || shared
-        }
-        IpAddr::V6(ip) => match ip.to_ipv4_mapped() {
-            Some(mapped) => is_private(&IpAddr::V4(mapped)),
-            None => {
-                ip.is_loopback()
-                    || ip.is_unspecified()
-                    || ip.is_unique_local()
-                    || ip.is_unicast_link_local()
-                    || ip.is_multicast()
-            }
-        },
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn check(address: &str, admitted: bool) {
-        assert_eq!(admit_address(address, false).is_ok(), admitted, "{address}");
-        assert!(admit_address(address, true).is_ok());
-    }
-
-    #[test]
-    fn private_addresses_are_refused_unless_the_configuration_says_otherwise() {
-        for address in [
-            "https://127.0.0.1:7443",
-            "https://10.1.2.3",
-            "https://192.168.0.9",
-            "https://169.254.169.254",
-            "https://100.64.0.1",
-            "https://[::1]:1",
-            "https://[fd00::1]",
-            "https://[fe80::1]",
-            "https://[::ffff:10.0.0.1]",
-            "https://LocalHost",
-            "https://a.localhost",
-        ] {
-            check(address, false);
+    #[tokio::test]
+    async fn private_addresses_are_refused_unless_the_configuration_says_otherwise() {
+        let cases = [
+            ("https://127.0.0.1:7443", false),
+            ("https://169.254.169.254", false),
+            ("https://[::ffff:10.0.0.1]", false),
+            ("https://LocalHost", false),
+            ("https://0x7f000001", false),
+            ("https://93.184.216.34", true),
+            ("https://[2606:2800:220:1::1]", true),
+        ];
+        for (address, admitted) in cases {
+            assert_eq!(admit_address(address, false).await.is_ok(), admitted, "{address}");
+            assert!(admit_address(address, true).await.is_ok());
         }
-        check("https://im.example.org:7443", true);
-        check("https://93.184.216.34", true);
-        check("https://[2606:2800:220:1::1]", true);
     }
 }

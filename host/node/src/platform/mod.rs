@@ -5,6 +5,7 @@ mod admin;
 mod api;
 mod authority;
 mod error;
+mod guesses;
 mod hall;
 mod merge;
 mod people;
@@ -77,6 +78,8 @@ struct State {
     /// What is revoked, as it is told.
     revocations: ArcSwap<Revocations>,
     stop: watch::Receiver<bool>,
+    /// Wrong tickets, by address.
+    guesses: guesses::Guesses,
 }
 
 impl State {

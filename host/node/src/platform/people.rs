@@ -1,6 +1,6 @@
 //! What the platform's administrators decide and see (§5.2, R15: review is a person's decision).
 
-use isthmus_domain::registry::{self, Application, Asked, Change, Registration};
+use isthmus_domain::registry::{self, Application, Approve, Asked, Change, Registration};
 use isthmus_domain::{AuditRecord, TimeId};
 use isthmus_wire::call::registry::ApplicationState;
 use isthmus_wire::{Code, ServerId};
@@ -75,25 +75,30 @@ impl Visit<'_> {
         Ok(json!({"applications": found.iter().map(application).collect::<Vec<_>>()}))
     }
 
-    pub(super) async fn approve(&self, id: &str) -> Result<Decided, Problem> {
+    pub(super) async fn approve(&self, id: &str, why: Why) -> Result<Decided, Problem> {
         let act = self.record("registry.approve").target(id.to_owned());
-        let approved = self.approve_now(id).await;
+        let approved = self.approve_now(id, why).await;
         let (application, registration) = self.or_record(act, approved).await?;
-        if matches!(application.asked, Asked::Deregister { .. }) {
-            self.state.shut_out(&registration.info.server_id).map_err(Problem::fault)?;
+        if registration.is_some() && matches!(application.asked, Asked::Deregister { .. }) {
+            self.state.shut_out(&application.server_id).map_err(Problem::fault)?;
         }
         self.state.changed()?;
-        tracing::info!(application = %application.id, server = %application.server_id, "an application was approved");
+        let done = registration.is_some();
+        tracing::info!(application = %application.id, server = %application.server_id, done, "an application was approved");
         Ok(decided(&application))
     }
 
-    async fn approve_now(&self, id: &str) -> Result<(Application, Registration), Problem> {
+    async fn approve_now(&self, id: &str, why: Why) -> Result<(Application, Option<Registration>), Problem> {
         let id = application_id(id)?;
         let found = self.state.store.read(|view| registry::get(view, &id))?.ok_or_else(no_application)?;
         // A changed address comes into the certificate when the server renews it, with a key of its own choice.
+        let reviewers = self.state.config.registry.reviewers;
+        let last = found.approvals.len() + 1 >= reviewers && found.state == ApplicationState::Pending;
         let issued = match &found.asked {
-            Asked::Register { info, csr, .. } => Some(certify(self.state, &info.server_id, &info.server_address, csr)?),
-            Asked::Update { .. } | Asked::Deregister { .. } => None,
+            Asked::Register { info, csr, .. } if last => {
+                Some(certify(self.state, &info.server_id, &info.server_address, csr)?)
+            }
+            Asked::Register { .. } | Asked::Update { .. } | Asked::Deregister { .. } => None,
         };
         let serial = issued.as_ref().map(|issued| issued.serial.clone()).unwrap_or_default();
         let record = self
@@ -102,9 +107,12 @@ impl Visit<'_> {
             .field("application", id.to_string())
             .field("kind", kind(&found.asked))
             .field("serial", serial)
+            .field("reason", why.reason.clone())
+            .field("review", format!("{} of {reviewers}", found.approvals.len() + 1))
             .to_json();
-        let by = self.role.as_str();
-        self.state.decide(move |tx, scene| registry::approve(tx, scene, &id, by, issued, record)).await
+        let by = self.role.as_str().to_owned();
+        let approve = Approve { id, by, reason: Some(why.reason), reviewers, issued };
+        self.state.decide(move |tx, scene| registry::approve(tx, scene, approve, record)).await
     }
 
     pub(super) async fn reject(&self, id: &str, why: Why) -> Result<Decided, Problem> {
@@ -206,7 +214,7 @@ fn decided(application: &Application) -> Decided {
 fn application(application: &Application) -> Value {
     let (mut info, owner, reason) = match &application.asked {
         Asked::Register { info, owner_id, .. } => (json!(info), json!(owner_id), json!(application.reason)),
-        Asked::Update { changes } => (json!(changes), Value::Null, json!(application.reason)),
+        Asked::Update { changes, .. } => (json!(changes), Value::Null, json!(application.reason)),
         Asked::Deregister { reason } => (json!({}), Value::Null, json!(reason)),
     };
     info["serverId"] = json!(application.server_id);
@@ -220,11 +228,22 @@ fn application(application: &Application) -> Value {
         "createdMs": application.submitted_ms,
         "decidedMs": application.decided_ms,
         "decidedBy": application.decided_by,
+        "approvals": application.approvals.iter()
+            .map(|word| json!({"by": word.by, "atMs": word.at_ms, "reason": word.reason})).collect::<Vec<_>>(),
+        "changes": side_by_side(&application.asked),
     });
     if let Value::Object(members) = &mut shown {
         members.retain(|_, value| !value.is_null());
     }
     shown
+}
+
+/// Old and new of every field that changes (§7.5.2), for the reviewer.
+fn side_by_side(asked: &Asked) -> Option<Vec<Value>> {
+    let Asked::Update { changes, before } = asked else { return None };
+    let (new, old) = (json!(changes), json!(before));
+    let fields = new.as_object()?.iter();
+    Some(fields.map(|(field, new)| json!({"field": field, "old": old[field], "new": new})).collect())
 }
 
 fn registration(registration: &Registration) -> Value {

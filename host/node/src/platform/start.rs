@@ -13,6 +13,7 @@ use isthmus_wire::ServerId;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
+use super::guesses::Guesses;
 use super::{
     PlatformError, State, admin, admin_settings, api, api_settings, hall, open_ca, peer_settings, root_file, search,
     tick,
@@ -80,7 +81,14 @@ impl Platform {
             administrators: Connections::new(),
             api_tls,
             admin_tls,
-            peers: PeerClient::new(peers, PeerLimits { request: search::EACH, ..PeerLimits::default() }),
+            peers: PeerClient::new(
+                peers,
+                PeerLimits {
+                    request: search::EACH,
+                    private_too: config.registry.allow_private_addresses,
+                    ..PeerLimits::default()
+                },
+            ),
             peer_tls,
             searches: Semaphore::new(search::SEARCHES),
             searching: Semaphore::new(search::AT_ONCE),
@@ -88,6 +96,7 @@ impl Platform {
             waiting: Semaphore::new(WAITING),
             revocations: ArcSwap::default(),
             stop: stopping,
+            guesses: Guesses::default(),
             config,
         });
         state.revoke()?;

@@ -312,3 +312,44 @@ async fn a_platform_remembers_everything_over_a_restart_and_a_taken_port_is_name
     assert_eq!(metrics.0, 200);
     ground.audit_is_whole().await;
 }
+
+#[tokio::test]
+async fn two_reviewers_say_why_and_see_what_changes_and_certificates_are_for_whom_the_application_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut two = config(dir.path());
+    two.registry.reviewers = 2;
+    let running = Platform::start(two).await.unwrap();
+    let ground = Ground { dir, running };
+    // The request names another server: of it only the key is taken.
+    let (key, csr) = new_key_and_csr("south").unwrap();
+    let anonymous = ground.caller(None);
+    let (_, applied) = anonymous.post(REGISTER, &registration("north", &csr)).await;
+    assert_eq!(anonymous.post(REGISTER, &registration("north", &csr)).await.1["code"], 1201, "a replay");
+    let approve = format!("/admin/v1/applications/{}/approve", applied["applicationId"].as_str().unwrap());
+    let (system, security) = (ground.admin(Role::System), ground.admin(Role::Security));
+    let first = system.post(&approve, &json!({"reason": "their office answers"})).await.unwrap();
+    assert_eq!(first["state"], "pending");
+    assert_eq!(refused(system.post(&approve, &json!({})).await), (200, 1201), "twice is not two");
+    assert_eq!(security.post(&approve, &json!({"reason": "so does mine"})).await.unwrap()["state"], "approved");
+    let (_, answer) = anonymous.post(APPLICATION, &applied).await;
+    let credentials = Credentials::from_pem(answer["certificate"].as_str().unwrap(), &key).unwrap();
+    assert_eq!(credentials.facts().unwrap().identity.to_string(), "server north");
+    let north = ground.caller(Some(credentials));
+    let update = json!({"serverInfo": {"serverName": "Nord"}, "fields": ["serverName"]});
+    north.post("/sns/managernode/update", &update).await;
+    let pending = system.get("/admin/v1/applications?state=pending").await.unwrap();
+    let changes = &pending["applications"][0]["changes"];
+    assert_eq!(*changes, json!([{"field": "serverName", "old": "Server north", "new": "Nord"}]));
+    // An approved server renews as itself, whatever its request says.
+    let (key, csr) = new_key_and_csr("south").unwrap();
+    let (_, renewed) = north.post("/sns/managernode/renew", &json!({"csr": csr})).await;
+    let renewed = Credentials::from_pem(renewed["certificate"].as_str().unwrap(), &key).unwrap();
+    assert_eq!(renewed.facts().unwrap().identity.to_string(), "server north");
+    for id in ["../north", "a'; DROP TABLE servers;--", "a/b", "%2e%2e"] {
+        assert_eq!(anonymous.post(REGISTER, &registration(id, &csr)).await.1["code"], 1003, "{id}");
+    }
+    let enormous = "x".repeat(70_000);
+    let (_, answer) = anonymous.post(REGISTER, &registration("west", &enormous)).await;
+    assert_eq!(answer["code"], 1003, "{answer}");
+    ground.audit_is_whole().await;
+}
