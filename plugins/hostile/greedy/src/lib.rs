@@ -51,8 +51,8 @@ impl Plugin for Greedy {
 impl Access for Greedy {
     fn decide(&self, _: &Call) -> Decision {
         let told = told();
-        print(cli::stdout::get_stdout(), b"on standard output\n");
-        print(cli::stderr::get_stderr(), b"on standard error\n");
+        print(&cli::stdout::get_stdout(), b"on standard output\n");
+        print(&cli::stderr::get_stderr(), b"on standard error\n");
         if let Some(kept) = &self.kept {
             let _ = kept.blocking_write_and_flush(b"late\n");
         }
@@ -66,7 +66,7 @@ impl Access for Greedy {
     }
 }
 
-fn print(stream: bindings::wasi::io::streams::OutputStream, text: &[u8]) {
+fn print(stream: &bindings::wasi::io::streams::OutputStream, text: &[u8]) {
     if stream.check_write().is_ok_and(|room| room >= text.len() as u64) {
         let _ = stream.blocking_write_and_flush(text);
     }
