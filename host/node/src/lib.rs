@@ -2,6 +2,7 @@
 
 pub mod admin_token;
 pub mod bench;
+mod chat;
 pub mod cli;
 pub mod client;
 pub mod clock;

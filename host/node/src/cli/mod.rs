@@ -5,6 +5,7 @@
 mod admin;
 mod audit;
 mod ca;
+mod chat;
 mod conformance;
 mod error;
 mod lists;
@@ -58,6 +59,9 @@ enum Command {
     /// Searches the audit log, and verifies it from its files alone.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// Chats in the terminal, as a user of a server.
+    #[command(after_help = chat::EXAMPLES)]
+    Chat(chat::ChatArgs),
     /// Measures throughput, latency and cost of messages between two servers.
     Bench(crate::bench::BenchArgs),
     /// Tests any implementation of the standard from outside, as a peer server.
@@ -80,6 +84,7 @@ pub fn main() -> ExitCode {
     let out = Out::new(cli.json);
     let done = match cli.command {
         Command::Demo(args) => play::demo(&args, cli.json),
+        Command::Chat(args) => chat::run(args),
         Command::Bench(args) => play::bench(&args, cli.json),
         Command::Conformance(args) => conformance::run(&args, cli.json),
         Command::Platform(PlatformArgs { command: Some(command), .. }) => ca::run(command, &out),
