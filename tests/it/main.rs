@@ -4,7 +4,6 @@
 
 mod administrators;
 mod breaker;
-mod chat;
 mod command_line;
 mod conformance;
 mod crash;
