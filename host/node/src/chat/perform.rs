@@ -29,7 +29,7 @@ pub(super) fn encoded(text: &str) -> String {
 pub(super) fn perform(app: &mut App, command: Command) -> Result<Vec<Act>, String> {
     let words = app.words();
     match command {
-        Command::Say(text) => return say(app, text),
+        Command::Say(text) => return say(app, &text),
         Command::Help => show_help(app),
         Command::To(name) => {
             let chat = find_chat(app, &name)?;
@@ -98,13 +98,13 @@ fn in_group(what: What, group: &str, act: &str, body: Value) -> Act {
     ask(what, Method::POST, format!("/client/v1/groups/{}/{act}", encoded(group)), Some(body))
 }
 
-fn say(app: &mut App, text: String) -> Result<Vec<Act>, String> {
+fn say(app: &mut App, text: &str) -> Result<Vec<Act>, String> {
     let chat = app.open.clone().ok_or(app.words().no_open_chat)?;
     if text.len() > LONGEST {
         return Err(app.words().too_long.to_owned());
     }
     let body = json!({"recvID": chat.id(), "scene": chat.scene(), "text": text});
-    Ok(send(app, &chat, Body::Text(clean::block(&text)), body))
+    Ok(send(app, &chat, Body::Text(clean::block(text)), body))
 }
 
 /// Shows a message as being sent, and sends it.
