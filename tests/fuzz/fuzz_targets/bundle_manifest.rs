@@ -26,7 +26,7 @@ mod sandbox {
         pub(crate) const MAX_MEMORY_MIB: u32 = 512;
     }
     pub(crate) mod inspect {
-        pub(crate) const CAPABILITIES: [&str; 3] = ["log", "clock", "lists"];
+        pub(crate) const GRANTS: [&str; 3] = ["log", "clock", "lists"];
     }
     pub(crate) mod state {
         #[derive(Clone, Debug, Default)]
