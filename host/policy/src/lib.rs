@@ -56,6 +56,7 @@ pub use report::{
     Activation, CanaryReport, CheckReport, CheckedPlugin, HistoryEntry, ListChanged, ListEdit, ListInfo, PluginStats,
     Shown, ShownPlugin, Staged, TIME_BUCKETS,
 };
+pub use sandbox::ticker::Clock;
 pub use services::{NoServices, Services};
 pub use session::Session;
 pub use shadow::ShadowReport;

@@ -22,6 +22,7 @@ use crate::report::{Activation, CheckReport, CheckedPlugin, HistoryEntry, Plugin
 use crate::sandbox::cache::Cache;
 use crate::sandbox::engine::Sandbox;
 use crate::sandbox::now_ms;
+use crate::sandbox::ticker::Clock;
 use crate::session::Session;
 use crate::shadow::{LastShadow, Shadow};
 
@@ -235,6 +236,12 @@ impl Policy {
             lists_revision: generation.lists.revision,
             plugins: generation.plugins.iter().map(|placed| shown(&placed.plugin)).collect(),
         }
+    }
+
+    /// How the clock behind the plugins' time limits fares.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        self.workshop.sandbox.ticker.health()
     }
 
     /// Figures per plugin since the process started, for `/metrics`.

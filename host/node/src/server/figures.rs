@@ -20,10 +20,14 @@ const DEPTH_MAX: usize = 10_000;
 const DISK_EVERY: Duration = Duration::from_secs(30);
 
 impl Server {
-    /// Ready while the store takes writes, the certificate holds and the platform does not refuse us.
+    /// Ready while the store takes writes, plugins can be run, the certificate holds and the platform does not refuse us.
     pub(crate) fn ready(&self) -> Reply {
         if self.store.stats().failed {
             let body = json!({"ready": false, "why": "the store has stopped after a failed write; see the log"});
+            return json_reply(503, body.to_string().into_bytes());
+        }
+        if !self.policy.clock().ticking {
+            let body = json!({"ready": false, "why": "the clock of the plugins' time limits has stopped: none is run"});
             return json_reply(503, body.to_string().into_bytes());
         }
         let said = self.stage.say(self.channel.facts().as_ref(), clock::now());
@@ -189,6 +193,9 @@ impl Server {
     }
 
     fn gauge_policy(&self) {
+        let clock = self.policy.clock();
+        metrics::gauge!("isthmus_policy_clock_ticking").set(count(usize::from(clock.ticking)));
+        metrics::counter!("isthmus_policy_clock_restarts_total").absolute(clock.restarts);
         metrics::gauge!("isthmus_policy_generation").set(self.policy.show().generation as f64);
         for plugin in self.policy.stats() {
             let name = plugin.plugin.clone();

@@ -13,12 +13,22 @@ const DEAD_AFTER: Duration = Duration::from_millis(500);
 /// virtual machine) is not taken for one whose clock died.
 const GRACE: Duration = Duration::from_millis(50);
 
+/// How the clock of the time limits fares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clock {
+    /// Whether it ticks. While it does not, no plugin is run and each failure mode holds.
+    pub ticking: bool,
+    /// How often it was found to have stopped, and was to be started anew.
+    pub restarts: u64,
+}
+
 pub(crate) struct Ticker {
     born: Instant,
     /// Milliseconds after `born` of the last tick.
     beat: AtomicU64,
     /// Which ticker thread is the rightful one; others end.
     reign: AtomicU64,
+    restarts: AtomicU64,
     tick: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -29,6 +39,7 @@ impl Ticker {
             born: Instant::now(),
             beat: AtomicU64::new(0),
             reign: AtomicU64::new(0),
+            restarts: AtomicU64::new(0),
             tick: Box::new(tick),
         });
         ticker.clone().spawn(0)?;
@@ -72,6 +83,7 @@ impl Ticker {
             return;
         }
         let reign = self.reign.fetch_add(1, Ordering::Relaxed) + 1;
+        self.restarts.fetch_add(1, Ordering::Relaxed);
         match self.clone().spawn(reign) {
             // A machine so busy that a thread waits for half a second is no fault of ours.
             Ok(()) => tracing::warn!("the clock of the policy time limits had stopped; started anew"),
@@ -79,6 +91,10 @@ impl Ticker {
                 tracing::error!(%error, "the clock of the policy time limits has stopped and cannot be started");
             }
         }
+    }
+
+    pub(crate) fn health(&self) -> Clock {
+        Clock { ticking: !self.late(Instant::now()), restarts: self.restarts.load(Ordering::Relaxed) }
     }
 
     /// Whether time limits are enforced at `now`, the time that the caller has just read.
@@ -128,12 +144,33 @@ mod tests {
         let mut refused = false;
         for _ in 0..200 {
             thread::sleep(Duration::from_millis(10));
-            refused |= ticker.late(Instant::now());
-            if refused && ticker.alive(Instant::now()) {
-                return;
+            refused |= !ticker.health().ticking;
+            if refused && ticker.health().ticking {
+                break;
             }
         }
         assert!(refused, "the dead clock was never noticed");
         assert!(ticker.alive(Instant::now()), "the clock was not started anew");
+        assert!(ticker.health().restarts > 0);
+    }
+
+    /// Whatever the time since the start, and before the first tick or with a beat from the future.
+    #[test]
+    fn lateness_holds_after_any_uptime() {
+        let century = Duration::from_secs(100 * 365 * 86_400);
+        let born = Instant::now().checked_sub(century).unwrap();
+        let ticker = |beat| Ticker {
+            born,
+            beat: AtomicU64::new(beat),
+            reign: AtomicU64::new(u64::MAX),
+            restarts: AtomicU64::new(0),
+            tick: Box::new(|| ()),
+        };
+        let now = ticker(0).age(Instant::now());
+        for (beat, late) in
+            [(0, true), (now, false), (now + 10_000, false), (u64::MAX, false), (now - 400, false), (now - 2_000, true)]
+        {
+            assert_eq!(ticker(beat).late(born + Duration::from_millis(now)), late, "{beat}");
+        }
     }
 }
