@@ -4,13 +4,14 @@
 
 mod coming;
 mod going;
+mod own;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use http::Method;
 use isthmus_tests::client::fresh_id;
-use isthmus_tests::openapi::SNS;
+use isthmus_tests::openapi::{Document, SNS};
 use isthmus_tests::{Client, FakePeer, Reply, Role, Site, World, bundle, until};
 use isthmus_wire::call::{self, CALLS, CallSpec, Receiver};
 use isthmus_wire::letters;
@@ -70,7 +71,7 @@ fn texts() -> BTreeSet<String> {
         for (part, body) in parts {
             let mut leaves = BTreeSet::new();
             for media in SNS.resolved(body)["content"].as_object().into_iter().flat_map(serde_json::Map::values) {
-                strings(&media["schema"], String::new(), &mut leaves, 0);
+                strings(&SNS, &media["schema"], String::new(), &mut leaves, 0);
             }
             for leaf in leaves {
                 let (_, last) = leaf.rsplit_once('/').unwrap_or_default();
@@ -87,19 +88,19 @@ fn texts() -> BTreeSet<String> {
 }
 
 /// JSON pointers of the strings that a schema has; of lists the first.
-fn strings(schema: &Value, at: String, found: &mut BTreeSet<String>, depth: usize) {
-    let schema = SNS.resolved(schema);
+fn strings(document: &Document, schema: &Value, at: String, found: &mut BTreeSet<String>, depth: usize) {
+    let schema = document.resolved(schema);
     assert!(depth < 12, "{at}");
     for several in ["allOf", "anyOf", "oneOf"] {
         for one in schema[several].as_array().into_iter().flatten() {
-            strings(one, at.clone(), found, depth + 1);
+            strings(document, one, at.clone(), found, depth + 1);
         }
     }
     for (name, property) in schema["properties"].as_object().into_iter().flatten() {
-        strings(property, format!("{at}/{name}"), found, depth + 1);
+        strings(document, property, format!("{at}/{name}"), found, depth + 1);
     }
     if schema.get("items").is_some() {
-        strings(&schema["items"], format!("{at}/0"), found, depth + 1);
+        strings(document, &schema["items"], format!("{at}/0"), found, depth + 1);
     }
     if schema["type"] == "string" || schema["type"].as_array().is_some_and(|types| types.contains(&"string".into())) {
         found.insert(at);
