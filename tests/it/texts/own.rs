@@ -7,8 +7,11 @@ use super::*;
 /// Strings of requests that no case is about: by name, and why.
 const NO_TEXT: &[(&str, &str)] = &[
     ("deviceName", "shown to the user alone whose device it is"),
-    ("password new old refreshToken ticket", "secrets"),
-    ("clientID mediaID recvID messageID userID users/0 id md5 portrait groupIcon staged", "identifiers"),
+    ("password new old refreshToken ticket code", "secrets"),
+    (
+        "clientID mediaID recvID messageID userID deviceID users/0 id md5 portrait groupIcon staged session.begin/name",
+        "identifiers",
+    ),
     ("scene type", "enumerations"),
     ("phoneNumber", "digits"),
     ("why reason", "an administrator's own words, for the log or the sender of a held message"),
@@ -27,13 +30,15 @@ fn written(name: &str, document: &Document) -> BTreeSet<String> {
         for media in body["content"].as_object().into_iter().flat_map(serde_json::Map::values) {
             strings(document, &media["schema"], String::new(), &mut leaves, 0);
         }
+        let act = operation["operationId"].as_str().unwrap();
         let is_none = |leaf: &str| {
             let leaf = leaf.trim_start_matches('/');
-            let names = NO_TEXT.iter().flat_map(|(names, _)| names.split(' '));
-            leaf.is_empty() || names.into_iter().any(|no| no == leaf || no == format!("{leaf}@{name}"))
+            let mut names = NO_TEXT.iter().flat_map(|(names, _)| names.split(' '));
+            leaf.is_empty()
+                || names.any(|no| no == leaf || no == format!("{leaf}@{name}") || no == format!("{act}/{leaf}"))
         };
         let texts = leaves.into_iter().filter(|leaf| !is_none(leaf));
-        found.extend(texts.map(|leaf| format!("{} {leaf}", operation["operationId"].as_str().unwrap())));
+        found.extend(texts.map(|leaf| format!("{act} {leaf}")));
     }
     found
 }
