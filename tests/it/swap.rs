@@ -200,8 +200,8 @@ async fn a_wrong_setting_is_told_by_file_line_and_pointer_on_every_way_in() {
                  [[plugin.settings.rules]]\nlist = \"black\"\nserver = [\"rival\"]";
     let dir = bundle::with_plugin(world.folder("wrong"), lines);
     let text = std::fs::read_to_string(dir.join("policy.toml")).unwrap();
-    let line = text[..text.find("server = [").unwrap()].matches('\n').count() + 1;
-    let plugin = text.matches("[[plugin]]").count() - 1;
+    let line = text[..text.rfind("server = [").unwrap()].matches('\n').count() + 1;
+    let plugin = text.lines().filter(|line| *line == "[[plugin]]").count() - 1;
     let expected = format!("policy.toml:{line} (/plugin/{plugin}/settings/rules/0/server)");
     for way in ["check", "stage", "canary", "shadow", "activate"] {
         let asked = json!({"dir": dir, "why": "a test"});
