@@ -98,6 +98,7 @@ impl Kind {
 const SDK: &[(&str, &str)] = &[
     ("src/bindings.rs", include_str!("../../../../../plugins/sdk/src/bindings.rs")),
     ("src/body.rs", include_str!("../../../../../plugins/sdk/src/body.rs")),
+    ("src/heap.rs", include_str!("../../../../../plugins/sdk/src/heap.rs")),
     ("src/host.rs", include_str!("../../../../../plugins/sdk/src/host.rs")),
     ("src/lib.rs", include_str!("../../../../../plugins/sdk/src/lib.rs")),
     ("src/pattern.rs", include_str!("../../../../../plugins/sdk/src/pattern.rs")),
