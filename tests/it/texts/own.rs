@@ -16,7 +16,7 @@ const NO_TEXT: &[(&str, &str)] = &[
     ("phoneNumber", "digits"),
     ("why reason", "an administrator's own words, for the log or the sender of a held message"),
     (
-        "dir add/0 remove/0 set/0 from to kind operation peer text@admin.json",
+        "dir add/0 remove/0 set/0 from to kind operation peer text@admin.json files/0/path files/0/base64",
         "the policy itself, or a question about it",
     ),
 ];
