@@ -16,6 +16,7 @@ use isthmus_net::peer::Streaming;
 use isthmus_policy::Direction;
 use isthmus_store::WriteError;
 use isthmus_store::blob::Writer;
+use isthmus_wire::ServerId;
 use isthmus_wire::call::FILE_DOWNLOAD;
 use isthmus_wire::call::message::Download;
 use isthmus_wire::code::{Answer, Code, Empty, Refusal, Retry};
@@ -110,7 +111,7 @@ impl Server {
         let query = Download { media_id: media.media_id.clone() }.to_query();
         let path = format!("{}?{query}", FILE_DOWNLOAD.path);
         match self.peers.open(&address, Method::GET, &path, Bytes::new(), headers).await {
-            Ok(response) => self.take_answer(key, media, writer, response).await,
+            Ok(response) => self.take_answer(key, pull, media, writer, response).await,
             Err(error) => self.kept(writer, later(chain(&error))).await,
         }
     }
@@ -124,6 +125,13 @@ impl Server {
         anew.await?.ok_or_else(|| Problem::refused(Code::OVERLOADED, "the draft is in use"))
     }
 
+    /// The words of a peer that has no file for us are shown to the recipient.
+    async fn admit_refusal(&self, peer: &ServerId, refused: Fetched) -> Result<Fetched, Problem> {
+        let Fetched::Never(Refusal { code, message, .. }) = refused else { return Ok(refused) };
+        let words = self.admit_words(peer, FILE_DOWNLOAD.name, message).await?;
+        Ok(Fetched::Never(Refusal::new(code, words)))
+    }
+
     /// What came is kept for the next attempt.
     async fn kept(&self, writer: Writer, fetched: Fetched) -> Result<Fetched, Problem> {
         blocking(move || writer.pause()).await?;
@@ -133,6 +141,7 @@ impl Server {
     async fn take_answer(
         self: &Arc<Self>,
         key: &MediaKey,
+        pull: &Pull,
         media: &Media,
         writer: Writer,
         response: Response<Streaming>,
@@ -143,7 +152,8 @@ impl Server {
         let length = number(&head.headers, header::CONTENT_LENGTH);
         let skip = match head.status {
             StatusCode::OK | StatusCode::PARTIAL_CONTENT if !is_file(&head.headers, length, media) => {
-                return self.kept(writer, refusal_of(head.status, &head.headers, body, idle).await).await;
+                let refused = refusal_of(head.status, &head.headers, body, idle).await;
+                return self.kept(writer, self.admit_refusal(&pull.peer, refused).await?).await;
             }
             // It knows no Range: what is here is read past.
             StatusCode::OK if length.is_some_and(|length| length != media.size) => {
