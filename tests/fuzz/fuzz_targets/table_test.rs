@@ -9,6 +9,14 @@ use libfuzzer_sys::fuzz_target;
 #[path = "../../../host/policy/src/call.rs"]
 mod call;
 
+#[path = "../../../host/policy/src/bundle"]
+mod bundle {
+    pub(crate) mod diagnostic;
+    pub(crate) mod table;
+
+    pub(crate) const MANIFEST: &str = "policy.toml";
+}
+
 #[path = "../../../host/policy/src/trial"]
 mod trial {
     pub(crate) mod cases;
@@ -16,11 +24,14 @@ mod trial {
 }
 
 fuzz_target!(|text: &str| {
+    let lines = text.split('\n').count() as u32;
     let table = match trial::cases::read(text) {
         Ok(table) => table,
-        Err(said) => return assert!(!said.is_empty(), "refused without a word"),
+        Err(said) => {
+            assert!(!said.to_string().is_empty(), "refused without a word");
+            return assert!(said.line.is_none_or(|line| (1..=lines).contains(&line)), "{said} of {lines} lines");
+        }
     };
-    let lines = text.split('\n').count() as u32;
     for case in &table.cases {
         let line = trial::cases::Table::line(text, case);
         assert!((1..=lines).contains(&line), "line {line} is beyond the {lines} lines");
