@@ -166,7 +166,7 @@ fn memory() {
         })
     };
     inside(false);
-    inside(true);
+    // What the pool keeps of freed instances is theirs too: the first ones count.
     let (threads, instances) = (inside(false), inside(true));
     let each = instances.saturating_sub(threads) as f64 / LIVE as f64;
     row("private memory of a live instance (access, fresh)", format!("{each:.0} KiB"), "40 KiB");
