@@ -28,9 +28,13 @@ fn main() {
         ("swap", swap),
         ("activate", activate),
     ];
+    // `cargo test --benches` only sees that it runs: in a debug build the long parts take minutes and measure nothing.
+    let measured = std::env::args().any(|arg| arg == "--bench");
     println!("{:<52} {:>14}  reach", "figure", "got");
     for (name, part) in parts {
-        if wanted.is_empty() || wanted.iter().any(|part| part == name) {
+        let asked =
+            if wanted.is_empty() { measured || name == "chain" } else { wanted.iter().any(|part| part == name) };
+        if asked {
             part();
         }
     }
@@ -160,7 +164,7 @@ fn memory() {
             }
             begun.wait();
             waiting.all_there();
-            let used = private_kib() - before;
+            let used = private_kib().saturating_sub(before);
             waiting.let_go();
             used
         })
