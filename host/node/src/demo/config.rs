@@ -106,6 +106,8 @@ dir = "policy"
 watch = true
 # What this demo writes is signed by nobody.
 allow_unsigned = true
+# The story lets a plugin loop, and shows what that does until somebody rolls back.
+breaker_faults = 0
 "#,
         index = index + 1,
         ca = root_file(Path::new("../platform/data")).display(),
