@@ -218,6 +218,20 @@ export class Person {
     return this.message(text).locator(`.state.${state}`).waitFor();
   }
 
+  /** Waits until the browser has written something of this user's to its disk: a list of more than nothing, sealed. */
+  async keeps(what) {
+    const size = (name) => new Promise((resolve) => {
+      const opening = indexedDB.open("isthmus");
+      opening.onsuccess = () => {
+        const asked = opening.result.transaction("kept").objectStore("kept").get(name);
+        asked.onsuccess = () => resolve(asked.result?.data.byteLength ?? 0);
+        opening.result.close();
+      };
+    });
+    const empty = "[]".length + 16;
+    await this.ground.until(async () => (await this.page.evaluate(size, `${what}:${this.userID}`)) > empty);
+  }
+
   async shot(name) {
     await this.page.screenshot({ path: this.ground.shot(name), animations: "disabled" });
   }

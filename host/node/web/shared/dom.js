@@ -70,7 +70,7 @@ export function drawing(paths, size = 24) {
 
 /**
  * Makes `container` hold these rows, in this order. A row is `{key, sign, make}`: as long as key and sign are as before, its
- * element stays the one it was, with its focus and whatever it plays.
+ * element stays the one it was, with whatever it plays. One that is made anew or moved keeps the focus that was in it.
  */
 export function rows(container, wanted) {
   const before = new Map();
@@ -78,24 +78,33 @@ export function rows(container, wanted) {
   let place = container.firstElementChild;
   for (const row of wanted) {
     let element = before.get(row.key);
+    const focus = element && focusIn(element);
     if (element && element.rowSign === row.sign) {
       row.update?.(element);
     } else {
       const made = row.make();
       made.rowKey = row.key;
       made.rowSign = row.sign;
-      if (element) {
-        if (element === place) place = element.nextElementSibling;
-        element.remove();
-      }
+      element?.replaceWith(made);
+      if (element === place) place = made;
       element = made;
     }
     before.delete(row.key);
     if (element === place) place = element.nextElementSibling;
     else container.insertBefore(element, place);
+    focus?.(element);
   }
   for (const element of before.values()) element.remove();
 }
+
+/** Takes note of what has the focus in an element: a function that gives it to the same place of another, or to that itself. */
+function focusIn(element) {
+  const focused = document.activeElement;
+  if (!element.contains(focused)) return undefined;
+  const at = [...element.querySelectorAll(FOCUSED)].indexOf(focused);
+  return (other) => (other.querySelectorAll(FOCUSED)[at] ?? other).focus({ preventScroll: true });
+}
+const FOCUSED = "button, a, input, textarea, select, [tabindex]";
 
 /** Runs `work` once before the next picture, however often it is asked for. */
 export function once(work) {

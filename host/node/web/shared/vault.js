@@ -8,6 +8,7 @@ const DATABASE = "isthmus";
 export class Vault {
   #database;
   #key;
+  #last = Promise.resolve();
 
   static async open() {
     const vault = new Vault();
@@ -37,7 +38,14 @@ export class Vault {
     }
   }
 
-  async put(name, value) {
+  /** Keeps a value. Of two that are kept at once the later stays. */
+  put(name, value) {
+    const put = this.#last.then(() => this.#put(name, value));
+    this.#last = put.catch(() => undefined);
+    return put;
+  }
+
+  async #put(name, value) {
     const iv = crypto.getRandomValues(new Uint8Array(12));
     const plain = new TextEncoder().encode(JSON.stringify(value));
     const data = await crypto.subtle.encrypt(this.#suite(iv, name), this.#key, plain);

@@ -5,7 +5,7 @@ import { icon } from "../../shared/icons.js";
 import { day, dayOf, t } from "../../shared/words.js";
 import { faceOfChat, faceSign } from "./avatar.js";
 import { Composer } from "./composer.js";
-import { messageRow, notice, options, recall } from "./message.js";
+import { messageRow, notice, options, recall, rowKey } from "./message.js";
 
 const SHOWN = 80;
 /** Messages of one person within this go together. */
@@ -157,7 +157,7 @@ export class Chat {
     }
     const sender = (one) => (one.mine ?? true ? "" : one.from);
     const grouped = Boolean(before) && sender(before) === sender(item) && item.at - before.at < TOGETHER_MS && !before.recalled;
-    return messageRow(app, open, item, { grouped, key: item.id ?? `u:${item.clientID}` });
+    return messageRow(app, open, item, { grouped });
   }
 
   #anchor() {
@@ -249,8 +249,7 @@ export class Chat {
   }
 
   #itemOf(message) {
-    const key = message.rowKey;
-    return this.open.places.get(key) ?? [...this.app.model.unsent.values()].find((one) => `u:${one.clientID}` === key);
+    return [...this.open.items, ...this.app.model.unsent.values()].find((item) => rowKey(item) === message.rowKey);
   }
 
   /** The last message, from where one writes. */

@@ -46,6 +46,9 @@ export function notice(app, chat, item) {
   return t(`notice.${item.operType}`, { who, names, group: item.groupInfo.groupName });
 }
 
+/** What names a row: a message of one's own stays the same one from writing on, its messageID comes later. */
+export const rowKey = (item) => (item.clientID ? `u:${item.clientID}` : item.id);
+
 /** What became of a message of one's own. */
 export function stateOf(app, item) {
   if (item.clientID && !item.messageID) return { state: item.state, code: item.code, msg: item.msg };
@@ -56,14 +59,14 @@ const DRAWINGS = { sending: "clock", uploading: "clock", paused: "clock", kept: 
 const FAILED = ["refused", "dropped", "expired"];
 
 /** A row of the flow. `grouped`: it goes on from the one before. */
-export function messageRow(app, chat, item, { grouped, key }) {
+export function messageRow(app, chat, item, { grouped }) {
   const mine = item.mine ?? true;
   const state = mine && !item.recalled ? stateOf(app, item) : {};
   const person = mine ? undefined : app.model.person(item.from);
   const report = mine ? app.model.states.get(`file:${item.messageID}`) : undefined;
-  const sign = [state.state, state.msg, grouped, item.recalled, item.failed?.msg, item.changed, person?.name, person?.portrait, item.mediaID, report?.msg].join("|");
+  const sign = [item.messageID, state.state, state.msg, grouped, item.recalled, item.failed?.msg, item.changed, person?.name, person?.portrait, item.mediaID, report?.msg].join("|");
   return {
-    key, sign,
+    key: rowKey(item), sign,
     make: () => build(app, chat, item, { grouped, mine, state, report }),
     update: (element) => element.progress?.(item),
   };
