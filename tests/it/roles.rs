@@ -2,7 +2,7 @@
 
 use http::Method;
 use isthmus_node::client::Api;
-use isthmus_node::server::admin_routes;
+use isthmus_node::{platform, server};
 use isthmus_tests::{Role, World};
 use serde_json::{Value, json};
 
@@ -28,6 +28,26 @@ async fn check(route: &Route, admin: impl Fn(Role) -> Api, strangers: &[Api]) {
     for stranger in strangers {
         let (status, answer) = stranger.call(method.clone(), path, body).await.unwrap();
         assert_eq!((status, &answer["code"]), (401, &json!(1101)), "{method} {path}: {answer}");
+    }
+}
+
+/// Every route of a table is among those that are tried, but for what is open to everybody.
+fn all_tried(routes: &[Route], table: Vec<(Method, String)>) {
+    let open = ["/healthz", "/readyz", "/metrics"];
+    let written = |Route(method, path, ..): &Route| {
+        let path = path.split('?').next().unwrap();
+        let parts: Vec<_> = path.split('/').collect();
+        (method.clone(), parts)
+    };
+    let tried: Vec<_> = routes.iter().map(written).collect();
+    for (method, path) in table {
+        let wanted: Vec<_> = path.split('/').collect();
+        let is = |parts: &[&str]| {
+            parts.len() == wanted.len() && parts.iter().zip(&wanted).all(|(p, w)| p == w || w.starts_with('{'))
+        };
+        let known = tried.iter().any(|(of, parts)| *of == method && is(parts));
+        let log_in = path == "/admin/v1/session" && method == Method::POST;
+        assert!(known || log_in || open.contains(&path.as_str()), "{method} {path} is tried with no role");
     }
 }
 
@@ -97,22 +117,7 @@ async fn each_route_of_a_server_takes_the_roles_that_it_names_and_no_other() {
         anonymous.with_token(world.platform().admin_token()),
         anonymous,
     ];
-    let open = ["/healthz", "/readyz", "/metrics", "/admin/v1/session"];
-    let written = |Route(method, path, ..): &Route| {
-        let path = path.split('?').next().unwrap();
-        let parts: Vec<_> = path.split('/').collect();
-        (method.clone(), parts)
-    };
-    let tried: Vec<_> = routes.iter().map(written).collect();
-    for (method, path) in admin_routes().unwrap() {
-        let wanted: Vec<_> = path.split('/').collect();
-        let is = |parts: &[&str]| {
-            parts.len() == wanted.len() && parts.iter().zip(&wanted).all(|(p, w)| p == w || w.starts_with('{'))
-        };
-        let known = tried.iter().any(|(of, parts)| *of == method && is(parts));
-        let log_in = path == "/admin/v1/session" && method == Method::POST;
-        assert!(known || log_in || open.contains(&path.as_str()), "{method} {path} is tried with no role");
-    }
+    all_tried(&routes, server::admin_routes().unwrap());
     for route in &routes {
         check(route, |role| north.admin(role), &strangers).await;
     }
@@ -124,23 +129,36 @@ async fn each_route_of_a_server_takes_the_roles_that_it_names_and_no_other() {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_route_of_a_platform_takes_the_roles_that_it_names_and_no_other() {
     let world = World::one().await;
-    let application = "/admin/v1/applications/00000000-0000-7000-8000-000000000000";
-    let get = |path| Route(Method::GET, path, json!(null), ALL);
-    let post = |path: String| Route(Method::POST, path.leak(), json!({"reason": "a test"}), SYSTEM);
+    let nobody = "00000000-0000-7000-8000-000000000000";
+    let get = |path, roles| Route(Method::GET, path, json!(null), roles);
+    let post = |path: String, body: Value, roles| Route(Method::POST, path.leak(), body, roles);
+    let why = || json!({"reason": "a test"});
     let routes = [
-        get("/admin/v1/status"),
-        get("/admin/v1/applications"),
-        get("/admin/v1/servers"),
-        post(format!("{application}/approve")),
-        post(format!("{application}/reject")),
-        post("/admin/v1/servers/nobody/suspend".to_owned()),
-        post("/admin/v1/servers/nobody/resume".to_owned()),
-        post("/admin/v1/servers/nobody/deregister".to_owned()),
+        get("/admin/v1/status", ALL),
+        get("/admin/v1/applications", ALL),
+        get("/admin/v1/servers", ALL),
+        post(format!("/admin/v1/applications/{nobody}/approve"), why(), SYSTEM),
+        post(format!("/admin/v1/applications/{nobody}/reject"), why(), SYSTEM),
+        post("/admin/v1/servers/nobody/suspend".to_owned(), why(), SYSTEM),
+        post("/admin/v1/servers/nobody/resume".to_owned(), why(), SYSTEM),
+        post("/admin/v1/servers/nobody/deregister".to_owned(), why(), SYSTEM),
+        get("/admin/v1/audit", AUDIT),
+        post("/admin/v1/audit/verify".to_owned(), json!({}), AUDIT),
+        get("/admin/v1/session", ALL),
+        post("/admin/v1/session/end".to_owned(), json!({}), ALL),
+        post("/admin/v1/session/password".to_owned(), json!({"old": "one", "new": "another of them"}), ALL),
+        post("/admin/v1/session/totp".to_owned(), json!({}), ALL),
+        post("/admin/v1/session/totp/confirm".to_owned(), json!({"code": "123456"}), ALL),
+        post("/admin/v1/session/totp/remove".to_owned(), json!({"password": "one"}), ALL),
+        get("/admin/v1/administrators", ALL),
+        post("/admin/v1/administrators/nobody/reset".to_owned(), json!({}), ALL),
     ];
-    let anonymous = Api::new(&world.platform().admin_url(), world.platform().ca_pem()).unwrap();
+    all_tried(&routes, platform::admin_routes().unwrap());
+    let anonymous = world.platform_anonymous();
     let foreign = anonymous.with_token(&world.north().running().admin_token(Role::System).unwrap());
+    let strangers = [anonymous.with_token("isa_guess"), anonymous, foreign];
     for route in &routes {
-        check(route, |role| world.platform_admin(role), &[anonymous.clone(), foreign.clone()]).await;
+        check(route, |role| world.platform_admin(role), &strangers).await;
     }
     world.finish().await;
 }

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`world`] | a platform and its servers; [`World::finish`] asserts: lanes empty, audit logs whole, no fault logged |
 //! | [`client`] | a user at a device: log in, send, inbox, socket |
+//! | [`console`] | an administrator in a browser |
 //! | [`peer`] | another server's voice, with any certificate, and a whole other server that answers as a script says |
 //! | [`openapi`] | the interfaces' descriptions; every answer that a test gets is held against them |
 //! | [`pki`] | certificates that R13 does not allow |
@@ -21,6 +22,7 @@
 
 pub mod bundle;
 pub mod client;
+pub mod console;
 pub mod openapi;
 pub mod peer;
 pub mod pki;
@@ -32,6 +34,7 @@ mod quiet;
 mod warm;
 
 pub use client::{Client, Ear, Event, Refused, Sent};
+pub use console::Console;
 pub use isthmus_node::admin_token::Role;
 pub use peer::{FakePeer, Peer, Reply, chat, text_message};
 pub use site::Site;

@@ -129,9 +129,19 @@ impl World {
     }
 
     pub fn platform_admin(&self, role: Role) -> Api {
-        let token = read_plain(&self.dir.path().join("platform/data/admin-tokens.json"), role).unwrap();
+        let token = read_plain(&self.platform_data().join("admin-tokens.json"), role).unwrap();
+        self.platform_anonymous().with_token(&token)
+    }
+
+    /// The platform's admin interface, nobody logged in.
+    pub fn platform_anonymous(&self) -> Api {
         let api = Api::new(&self.platform().admin_url(), self.platform().ca_pem()).unwrap();
-        api.watched(self.ledger.watcher(&PLATFORM)).with_token(&token)
+        api.watched(self.ledger.watcher(&PLATFORM))
+    }
+
+    /// Where the platform keeps its data.
+    pub fn platform_data(&self) -> PathBuf {
+        self.dir.path().join("platform/data")
     }
 
     /// What every participant believes.

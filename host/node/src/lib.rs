@@ -1,6 +1,7 @@
 //! The process: roles, gate, routes, outbox, configuration and command line.
 
 pub mod admin_token;
+mod administrators;
 pub mod bench;
 mod chat;
 pub mod cli;

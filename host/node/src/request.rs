@@ -4,6 +4,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use isthmus_wire::code::{Code, Refusal, Transport};
 use isthmus_wire::json::Json;
+use serde::de::DeserializeOwned;
 
 use crate::clock::random_bytes;
 use crate::reply::{Problem, Reply, refuse};
@@ -67,4 +68,22 @@ pub fn number(query: &str, name: &str) -> Result<Option<u64>, Problem> {
     let Some(text) = param(query, name)? else { return Ok(None) };
     let wrong = || Refusal::field(Code::INVALID_FIELD, name, format_args!("{text:?} is no whole number")).into();
     text.parse().map(Some).map_err(|_| wrong())
+}
+
+/// A JSON body of ours (not of the standard): serde's words name the field.
+pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        let words = error.to_string();
+        let code = match error.is_data() {
+            true if words.starts_with("missing field") => Code::MISSING_FIELD,
+            true => Code::INVALID_FIELD,
+            false => Code::MALFORMED,
+        };
+        Problem::refused(code, format!("the body: {words}"))
+    })
+}
+
+/// The same, where no body means the defaults.
+pub(crate) fn parse_or_default<T: DeserializeOwned + Default>(bytes: &[u8]) -> Result<T, Problem> {
+    if bytes.is_empty() { Ok(T::default()) } else { parse(bytes) }
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::server::{self, Change, Registration};
 use super::{check, serial};
+use crate::administrator::Role;
 use crate::error::Error;
 use crate::row;
 use crate::scene::{Scene, TimeId};
@@ -49,6 +50,9 @@ pub enum Asked {
 pub struct Approval {
     /// Which administrator.
     pub by: String,
+    /// In which role; none in records older than this field, whose `by` is the role.
+    #[serde(default)]
+    pub role: Option<Role>,
     /// When, in milliseconds since 1970 UTC.
     pub at_ms: u64,
     /// In the reviewer's words, if there are any.
@@ -62,6 +66,8 @@ pub struct Approve {
     pub id: TimeId,
     /// Which administrator.
     pub by: String,
+    /// In which role: two reviewers are two roles.
+    pub role: Role,
     /// In the reviewer's words, if there are any.
     pub reason: Option<String>,
     /// How many administrators have to say so.
@@ -325,14 +331,15 @@ pub fn approve(
     approve: Approve,
     audit: Vec<u8>,
 ) -> Result<(Application, Option<Registration>), Error> {
-    let Approve { id, by, reason, reviewers, issued } = approve;
+    let Approve { id, by, role, reason, reviewers, issued } = approve;
     let mut application = undecided(tx, &id)?;
-    if application.approvals.iter().any(|earlier| earlier.by == by) {
-        let words = "this administrator has approved it already: another one has to";
+    let by_role = |earlier: &Approval| earlier.role.map_or(earlier.by == role.as_str(), |of| of == role);
+    if application.approvals.iter().any(by_role) {
+        let words = "an administrator of this role has approved it already: one of another has to";
         return Err(Error::refused(Code::AlreadyExists, words));
     }
     let reason = reason.map(|reason| reason.trim().to_owned()).filter(|reason| !reason.is_empty());
-    application.approvals.push(Approval { by: by.clone(), at_ms: scene.now_ms, reason });
+    application.approvals.push(Approval { by: by.clone(), role: Some(role), at_ms: scene.now_ms, reason });
     if application.approvals.len() < reviewers {
         put(tx, &application);
         tx.audit(audit);

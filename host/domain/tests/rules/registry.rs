@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use isthmus_domain::administrator::Role;
 use isthmus_domain::registry::{self, Application, Approve, Change, Issued, Registration};
 use isthmus_domain::{Error, TimeId};
 use isthmus_wire::call::registry::{ApplicationState, Changes, Nodes, Register, Update};
@@ -32,18 +33,19 @@ fn apply(place: &Place, server_info: ServerInfo) -> Result<Application, Error> {
 }
 
 fn approve(place: &Place, id: TimeId, with: Option<Issued>) -> Result<(Application, Registration), Error> {
-    let (application, registration) = say_yes(place, id, "root", 1, with)?;
+    let (application, registration) = say_yes(place, id, ("root", Role::System), 1, with)?;
     Ok((application, registration.unwrap()))
 }
 
 fn say_yes(
     place: &Place,
     id: TimeId,
-    by: &str,
+    (by, role): (&str, Role),
     reviewers: usize,
     issued: Option<Issued>,
 ) -> Result<(Application, Option<Registration>), Error> {
-    let approve = Approve { id, by: by.to_owned(), reason: Some(format!("{by} has called them")), reviewers, issued };
+    let reason = Some(format!("{by} has called them"));
+    let approve = Approve { id, by: by.to_owned(), role, reason, reviewers, issued };
     place.write(move |tx, scene| registry::approve(tx, scene, approve, b"approve".to_vec()))
 }
 
@@ -252,17 +254,20 @@ fn a_change_takes_effect_when_it_is_approved_and_touches_nothing_else() {
 #[test]
 fn where_two_reviewers_are_asked_for_one_alone_decides_nothing_but_may_reject() {
     let place = platform();
+    let [ada, token, bea] = [("ada", Role::System), ("system", Role::System), ("bea", Role::Security)];
     let id = apply(&place, info("north")).unwrap().id;
-    let (application, registration) = say_yes(&place, id, "system", 2, None).unwrap();
+    let (application, registration) = say_yes(&place, id, ada, 2, None).unwrap();
     assert_eq!((application.state, registration), (ApplicationState::Pending, None));
-    assert_eq!(refused(say_yes(&place, id, "system", 2, None)).0, Code::AlreadyExists, "twice is not two");
+    for again in [ada, token] {
+        assert_eq!(refused(say_yes(&place, id, again, 2, None)).0, Code::AlreadyExists, "twice is not two");
+    }
     assert!(registry::find(&place.view(), &server("north")).unwrap().is_none());
-    let (application, registration) = say_yes(&place, id, "security", 2, Some(issued("n-1", &place))).unwrap();
+    let (application, registration) = say_yes(&place, id, bea, 2, Some(issued("n-1", &place))).unwrap();
     assert_eq!(registration.unwrap().info.server_id, server("north"));
     let reasons: Vec<_> = application.approvals.iter().filter_map(|a| a.reason.as_deref()).collect();
-    assert_eq!(reasons, ["system has called them", "security has called them"]);
+    assert_eq!(reasons, ["ada has called them", "bea has called them"]);
     let id = apply(&place, info("south")).unwrap().id;
-    say_yes(&place, id, "system", 2, None).unwrap();
+    say_yes(&place, id, ada, 2, None).unwrap();
     assert_eq!(reject(&place, id, "no").unwrap().state, ApplicationState::Rejected);
 }
 

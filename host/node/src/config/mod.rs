@@ -14,8 +14,8 @@ mod source;
 pub use platform::{CaRules, PLATFORM_DEFAULTS, PlatformConfig, PlatformListen, RegistryRules};
 pub use problem::{ConfigError, Problem};
 pub use section::{
-    Audit, Client, DefaultAccess, Delivery, Limits, Log, LogFormat, Millis, RETENTION_FLOOR_DAYS, Runtime, Seconds,
-    StoreTuning, Tls,
+    AdminSessions, Audit, Client, DefaultAccess, Delivery, Limits, Log, LogFormat, Millis, RETENTION_FLOOR_DAYS,
+    Runtime, Seconds, StoreTuning, Tls,
 };
 pub use server::{PlatformAt, PolicySource, SERVER_DEFAULTS, ServerConfig, ServerIdentity, ServerListen};
 pub use source::{ENVIRONMENT_PREFIX, Sources};

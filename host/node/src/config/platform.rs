@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::problem::ConfigError;
-use super::section::{Audit, Limits, Log, Runtime, StoreTuning, Tls};
+use super::section::{AdminSessions, Audit, Limits, Log, RawAdmin, Runtime, StoreTuning, Tls};
 use super::settle::{Settle, check_audit, check_limits, check_store};
 use super::source::{Layers, Sources};
 
@@ -45,11 +45,6 @@ struct RawCa {
     permitted_hosts: Vec<String>,
 }
 
-#[derive(Debug, Deserialize)]
-struct RawAdmin {
-    tokens: String,
-}
-
 /// A platform's settled configuration.
 #[derive(Debug, Clone)]
 pub struct PlatformConfig {
@@ -75,6 +70,8 @@ pub struct PlatformConfig {
     pub audit: Audit,
     /// Where the administrators' tokens are written once.
     pub admin_tokens: PathBuf,
+    /// How long administrators stay logged in.
+    pub admin_sessions: AdminSessions,
     /// Bounds of requests and connections.
     pub limits: Limits,
     /// Threads.
@@ -136,6 +133,7 @@ fn settle(raw: Raw, layers: &Layers) -> Result<PlatformConfig, ConfigError> {
             api: s.socket("listen.api", &raw.listen.api),
             admin: s.socket("listen.admin", &raw.listen.admin),
         },
+        admin_sessions: raw.admin.sessions(&mut s),
         admin_tokens: s.path_or("admin.tokens", &raw.admin.tokens, data_dir.join("admin-tokens.json")),
         ca: CaRules {
             dir: s.beside("ca.dir", &raw.ca.dir, &data_dir, ".ca"),

@@ -2,10 +2,38 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::settle::Settle;
+
 /// Milliseconds, as every key that ends in `_ms`.
 pub type Millis = u64;
 /// Seconds, as every key that ends in `_s`.
 pub type Seconds = u64;
+
+/// `[admin]`, as it is written.
+#[derive(Debug, Deserialize)]
+pub(super) struct RawAdmin {
+    pub(super) tokens: String,
+    idle_s: Seconds,
+    session_s: Seconds,
+}
+
+impl RawAdmin {
+    pub(super) fn sessions(&self, s: &mut Settle<'_>) -> AdminSessions {
+        AdminSessions {
+            idle_s: s.at_least("admin.idle_s", self.idle_s, 1),
+            session_s: s.at_least("admin.session_s", self.session_s, 1),
+        }
+    }
+}
+
+/// The console's sessions.
+#[derive(Debug, Clone, Copy)]
+pub struct AdminSessions {
+    /// Without an act of the administrator.
+    pub idle_s: Seconds,
+    /// From the log-in on.
+    pub session_s: Seconds,
+}
 
 /// `[tls]`
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -7,7 +7,9 @@ use isthmus_wire::ServerId;
 use serde::Deserialize;
 
 use super::problem::ConfigError;
-use super::section::{Audit, Client, DefaultAccess, Delivery, Limits, Log, Media, Runtime, StoreTuning, Tls};
+use super::section::{
+    AdminSessions, Audit, Client, DefaultAccess, Delivery, Limits, Log, Media, RawAdmin, Runtime, StoreTuning, Tls,
+};
 use super::settle::{Settle, check_audit, check_limits, check_store};
 use super::source::{Layers, Sources};
 
@@ -74,13 +76,6 @@ struct RawPolicy {
     default_access: DefaultAccess,
     breaker_faults: u32,
     breaker_window_s: u64,
-}
-
-#[derive(Debug, Deserialize)]
-struct RawAdmin {
-    tokens: String,
-    idle_s: u64,
-    session_s: u64,
 }
 
 /// A server's settled configuration: parsed, checked, paths absolute.
@@ -156,15 +151,6 @@ pub struct ServerListen {
     pub admin: SocketAddr,
 }
 
-/// The console's sessions.
-#[derive(Debug, Clone, Copy)]
-pub struct AdminSessions {
-    /// Without an act of the administrator.
-    pub idle_s: u64,
-    /// From the log-in on.
-    pub session_s: u64,
-}
-
 /// The management platform as a server sees it.
 #[derive(Debug, Clone)]
 pub struct PlatformAt {
@@ -231,10 +217,7 @@ fn settle(raw: Raw, layers: &Layers) -> Result<ServerConfig, ConfigError> {
             push: raw.platform.push,
         },
         policy: policy(&mut s, &raw.policy),
-        admin_sessions: AdminSessions {
-            idle_s: s.at_least("admin.idle_s", raw.admin.idle_s, 1),
-            session_s: s.at_least("admin.session_s", raw.admin.session_s, 1),
-        },
+        admin_sessions: raw.admin.sessions(&mut s),
         admin_tokens: s.path_or("admin.tokens", &raw.admin.tokens, data_dir.join("admin-tokens.json")),
         tls: raw.tls,
         client: raw.client,

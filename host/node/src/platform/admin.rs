@@ -1,20 +1,25 @@
 //! The listener for the platform's administrators: `/admin/v1/…`, probes, metrics.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::{Method, Request};
 use hyper::body::Incoming;
 use isthmus_domain::registry::Change;
-use isthmus_wire::code::Transport;
+use isthmus_net::Connection;
 use serde::Deserialize;
 
-use super::State;
-use super::hall::read_own;
+use super::hall::{body, read_own};
 use super::people::Visit;
+use super::{State, people};
 use crate::admin_token::Role;
+use crate::administrators;
 use crate::reply::{Problem, Reply, answer, json, refuse, whole};
 use crate::route::{Found, Table};
 use crate::{request, telemetry};
+
+const LOG_IN: Endpoint = Endpoint::Administrators(administrators::Endpoint::LogIn);
+const LOG_OUT: Endpoint = Endpoint::Administrators(administrators::Endpoint::LogOut);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Endpoint {
@@ -28,11 +33,13 @@ pub(super) enum Endpoint {
     Standing(Change),
     Status,
     Audit,
+    VerifyAudit,
+    Administrators(administrators::Endpoint),
 }
 
 /// The table of contents.
 pub(super) fn table() -> Result<Table<Endpoint>, matchit::InsertError> {
-    Table::new(&[
+    let own = [
         (Method::GET, "/healthz", Endpoint::Healthy),
         (Method::GET, "/readyz", Endpoint::Ready),
         (Method::GET, "/metrics", Endpoint::Metrics),
@@ -45,7 +52,11 @@ pub(super) fn table() -> Result<Table<Endpoint>, matchit::InsertError> {
         (Method::POST, "/admin/v1/servers/{id}/deregister", Endpoint::Standing(Change::Deregister)),
         (Method::GET, "/admin/v1/status", Endpoint::Status),
         (Method::GET, "/admin/v1/audit", Endpoint::Audit),
-    ])
+        (Method::POST, "/admin/v1/audit/verify", Endpoint::VerifyAudit),
+    ];
+    let people =
+        administrators::ROWS.map(|(method, path, endpoint)| (method, path, Endpoint::Administrators(endpoint)));
+    Table::new(&[own.as_slice(), &people].concat())
 }
 
 fn name(endpoint: Endpoint) -> &'static str {
@@ -62,16 +73,22 @@ fn name(endpoint: Endpoint) -> &'static str {
         Endpoint::Standing(Change::Deregister) => "admin.deregister",
         Endpoint::Status => "admin.status",
         Endpoint::Audit => "admin.audit",
+        Endpoint::VerifyAudit => "admin.audit.verify",
+        Endpoint::Administrators(endpoint) => administrators::label(endpoint),
     }
 }
 
-/// Who may use an endpoint; `None`: whoever reaches the listener (probes and figures).
-fn roles(endpoint: Endpoint) -> Option<&'static [Role]> {
+/// Who may use an endpoint; `None`: whoever reaches the listener (probes, figures, the log-in).
+fn roles(endpoint: Endpoint, reviewers: usize) -> Option<&'static [Role]> {
     match endpoint {
-        Endpoint::Healthy | Endpoint::Ready | Endpoint::Metrics => None,
+        Endpoint::Healthy | Endpoint::Ready | Endpoint::Metrics | LOG_IN => None,
         Endpoint::Applications | Endpoint::Servers | Endpoint::Status => Some(&Role::ALL),
+        // Everybody's own account.
+        Endpoint::Administrators(_) => Some(&Role::ALL),
+        // Two reviewers are two administrators.
+        Endpoint::Approve | Endpoint::Reject if reviewers > 1 => Some(&[Role::System, Role::Security]),
         Endpoint::Approve | Endpoint::Reject | Endpoint::Standing(_) => Some(&[Role::System]),
-        Endpoint::Audit => Some(&[Role::Audit]),
+        Endpoint::Audit | Endpoint::VerifyAudit => Some(&[Role::Audit]),
     }
 }
 
@@ -83,7 +100,12 @@ pub(super) struct Why {
 }
 
 /// Answers one request.
-pub(super) async fn serve(state: Arc<State>, table: Arc<Table<Endpoint>>, request: Request<Incoming>) -> Reply {
+pub(super) async fn serve(
+    state: Arc<State>,
+    table: Arc<Table<Endpoint>>,
+    request: Request<Incoming>,
+    connection: Arc<Connection>,
+) -> Reply {
     let id = request::id(request.headers());
     let (endpoint, values) = match table.find(request.method(), request.uri().path()) {
         Found::Endpoint(endpoint, values) => (endpoint, values),
@@ -91,53 +113,73 @@ pub(super) async fn serve(state: Arc<State>, table: Arc<Table<Endpoint>>, reques
         Found::Nothing => return request::no_route(&id),
     };
     let began = std::time::Instant::now();
-    let reply = match admit(&state, endpoint, &request) {
-        Ok(role) => {
-            let visit = Visit { state: &state, role, id: &id };
-            dispatch(&visit, endpoint, values.first().map(String::as_str).unwrap_or_default(), request).await
-        }
-        Err(problem) => refuse(&problem, &id),
+    let (target, from) = (values.first().map(String::as_str).unwrap_or_default(), connection.remote.ip());
+    let reply = match roles(endpoint, state.config.registry.reviewers) {
+        None => open(&state, endpoint, request, from).await,
+        Some(roles) => known(&state, endpoint, roles, target, request, from, &id).await,
     };
+    let mut reply = reply.unwrap_or_else(|problem| refuse(&problem, &id));
+    if endpoint == LOG_OUT {
+        state.people.leave(&mut reply);
+    }
     telemetry::request("platform-admin", name(endpoint), &reply, began.elapsed());
     request::tag(reply, &id)
 }
 
-fn admit(state: &State, endpoint: Endpoint, request: &Request<Incoming>) -> Result<Role, Problem> {
-    let Some(roles) = roles(endpoint) else { return Ok(Role::Audit) };
-    let role = state.admins.authorise(request.headers()).ok_or_else(|| {
-        Problem::Transport(Transport::NoIdentity, "an administrator's bearer token is needed".to_owned())
-    })?;
-    // Two reviewers are two administrators.
-    let reviews = matches!(endpoint, Endpoint::Approve | Endpoint::Reject) && role == Role::Security;
-    if roles.contains(&role) || (reviews && state.config.registry.reviewers > 1) {
-        return Ok(role);
+/// What everybody is answered.
+async fn open(state: &State, endpoint: Endpoint, request: Request<Incoming>, from: IpAddr) -> Result<Reply, Problem> {
+    match endpoint {
+        LOG_IN => state.people.enter(&body(request, &state.config.limits).await?, from).await,
+        Endpoint::Ready => Ok(people::ready(state)),
+        Endpoint::Metrics => Ok(whole(200, "text/plain; version=0.0.4", people::metrics(state))),
+        _ => Ok(json(200, br#"{"code":0,"msg":"alive"}"#.to_vec())),
     }
-    let words = format!("the {} administrator may not do this", role.as_str());
-    Err(Problem::Transport(Transport::ForeignIdentity, words))
 }
 
-async fn dispatch(visit: &Visit<'_>, endpoint: Endpoint, target: &str, request: Request<Incoming>) -> Reply {
+/// What administrators of these roles are answered.
+async fn known(
+    state: &State,
+    endpoint: Endpoint,
+    roles: &[Role],
+    target: &str,
+    request: Request<Incoming>,
+    from: IpAddr,
+    id: &str,
+) -> Result<Reply, Problem> {
+    let own = if let Endpoint::Administrators(own) = endpoint { Some(own) } else { None };
+    let who = administrators::admitted(&state.people, roles, own, request.headers())?;
+    let visit = Visit { state, who: &who, id };
+    Ok(match own {
+        Some(own) => {
+            let body = body(request, &state.config.limits).await?;
+            answer(state.people.dispatch(own, &who, target, from, &body).await, id)
+        }
+        None => dispatch(&visit, endpoint, target, request).await?,
+    })
+}
+
+async fn dispatch(
+    visit: &Visit<'_>,
+    endpoint: Endpoint,
+    target: &str,
+    request: Request<Incoming>,
+) -> Result<Reply, Problem> {
     let id = visit.id;
+    let query = request.uri().query().unwrap_or_default().to_owned();
     let limits = &visit.state.config.limits;
-    match endpoint {
-        Endpoint::Healthy => json(200, br#"{"code":0,"msg":"alive"}"#.to_vec()),
-        Endpoint::Ready => visit.ready(),
-        Endpoint::Metrics => whole(200, "text/plain; version=0.0.4", visit.metrics()),
-        Endpoint::Applications => answer(visit.applications(request.uri().query().unwrap_or_default()), id),
+    Ok(match endpoint {
+        Endpoint::Healthy | Endpoint::Ready | Endpoint::Metrics | Endpoint::Administrators(_) => {
+            answer(Ok(serde_json::json!({})), id)
+        }
+        Endpoint::Applications => answer(visit.applications(&query), id),
         Endpoint::Servers => answer(visit.servers(), id),
         Endpoint::Status => answer(visit.status(), id),
-        Endpoint::Audit => answer(visit.audit(request.uri().query().unwrap_or_default()).await, id),
-        Endpoint::Approve => match read_own::<Why>(request, limits).await {
-            Ok(why) => answer(visit.approve(target, why).await, id),
-            Err(problem) => refuse(&problem, id),
-        },
-        Endpoint::Reject => match read_own::<Why>(request, limits).await {
-            Ok(why) => answer(visit.reject(target, why).await, id),
-            Err(problem) => refuse(&problem, id),
-        },
-        Endpoint::Standing(change) => match read_own::<Why>(request, limits).await {
-            Ok(why) => answer(visit.change(target, change, why).await, id),
-            Err(problem) => refuse(&problem, id),
-        },
-    }
+        Endpoint::Audit => answer(visit.audit(&query).await, id),
+        Endpoint::VerifyAudit => answer(visit.verify_audit().await, id),
+        Endpoint::Approve => answer(visit.approve(target, read_own::<Why>(request, limits).await?).await, id),
+        Endpoint::Reject => answer(visit.reject(target, read_own::<Why>(request, limits).await?).await, id),
+        Endpoint::Standing(change) => {
+            answer(visit.change(target, change, read_own::<Why>(request, limits).await?).await, id)
+        }
+    })
 }

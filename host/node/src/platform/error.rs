@@ -9,6 +9,8 @@ use isthmus_net::{BindError, TlsError};
 use isthmus_store::StoreError;
 
 use crate::admin_token::AdminTokenError;
+use crate::password::PasswordError;
+use crate::reply::Problem;
 
 /// In words for the operator, remedy included.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +36,12 @@ pub enum PlatformError {
     /// Administrators' tokens.
     #[error(transparent)]
     Tokens(#[from] AdminTokenError),
+    /// Their passwords.
+    #[error("administrators' passwords cannot be checked")]
+    Passwords(#[from] PasswordError),
+    /// Their accounts could not be made.
+    #[error("the administrators' accounts cannot be made")]
+    Administrators(#[source] Box<Problem>),
     /// The route tables contradict themselves: a mistake of ours.
     #[error("the route table is contradictory")]
     Routes(#[from] matchit::InsertError),

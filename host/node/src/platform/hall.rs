@@ -38,7 +38,7 @@ pub(super) async fn read_own<T: DeserializeOwned>(request: Request<Incoming>, co
     serde_json::from_slice(&bytes).map_err(|error| Problem::refused(Code::MALFORMED, error.to_string()))
 }
 
-async fn body(request: Request<Incoming>, config: &Limits) -> Result<Bytes, Problem> {
+pub(super) async fn body(request: Request<Incoming>, config: &Limits) -> Result<Bytes, Problem> {
     if !is_json(request.headers()) {
         let words = "the body must be application/json".to_owned();
         return Err(Problem::Transport(Transport::WrongMediaType, words));

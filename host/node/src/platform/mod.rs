@@ -26,7 +26,7 @@ use isthmus_store::{Store, Tx};
 use isthmus_wire::ServerId;
 use tokio::sync::{Semaphore, watch};
 
-use crate::admin_token::AdminTokens;
+use crate::administrators::{Act, Administrators};
 use crate::clock;
 use crate::config::PlatformConfig;
 use crate::reply::Problem;
@@ -61,7 +61,8 @@ struct State {
     store: Store,
     /// Exchanged when its folder changes: a roll-over, a root that comes back.
     ca: ArcSwap<Ca>,
-    admins: AdminTokens,
+    /// The people of the three roles, and the roles' tokens.
+    people: Administrators,
     servers: Connections,
     administrators: Connections,
     api_tls: TlsSender,
@@ -100,13 +101,17 @@ impl State {
     async fn record_refusal(&self, record: AuditRecord<'_>, problem: &Problem) {
         let (_, code, words) = problem.public();
         let record = record.outcome("denied", code.number()).severity("warning").field("reason", words.to_owned());
-        let bytes = record.to_json();
+        self.note(record.to_json()).await;
+    }
+
+    /// Writes an audit record by itself: of what changed nothing else.
+    async fn note(&self, record: Vec<u8>) {
         let kept = self.store.write(move |tx| {
-            tx.audit(bytes);
+            tx.audit(record);
             Ok::<_, std::convert::Infallible>(())
         });
         if let Err(error) = kept.await {
-            tracing::error!(error = crate::reply::chain(&error), "a refusal could not be recorded");
+            tracing::error!(error = crate::reply::chain(&error), "an audit record could not be written");
         }
     }
 
@@ -127,6 +132,19 @@ impl State {
         self.peer_tls.send_replace(peer_settings(&self.config, &self.ca.load(), &self.store)?);
         self.servers.close_where(|connection| connection.identity.server() == Some(id));
         Ok(())
+    }
+}
+
+/// The record of an act of administrators upon their own accounts.
+fn chronicle(act: Act<'_>) -> Vec<u8> {
+    let now_ms = clock::now_ms();
+    let id = TimeId::mint(now_ms, &mut clock::random);
+    let record = AuditRecord::new(id, now_ms, act.operation, "internal").actor(act.actor).target(act.target);
+    match act.failed {
+        None => record.to_json(),
+        Some((code, words)) => {
+            record.outcome("failed", code.number()).severity("warning").field("reason", words).to_json()
+        }
     }
 }
 

@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 use super::admin::Why;
 use super::api::certify;
 use super::{State, record};
-use crate::admin_token::Role;
+use crate::administrators::Who;
 use crate::reply::{Problem, Reply, json as json_reply};
-use crate::server::audit_search::{Filter, matching};
+use crate::server::audit_search::{Filter, blocking, matching, outcome, shown, verified};
 use crate::{request, telemetry};
 
 /// Records in one answer.
@@ -21,7 +21,7 @@ const ROWS_MAX: usize = 1000;
 /// One request of an administrator.
 pub(super) struct Visit<'a> {
     pub(super) state: &'a State,
-    pub(super) role: Role,
+    pub(super) who: &'a Who,
     pub(super) id: &'a str,
 }
 
@@ -36,7 +36,7 @@ pub(super) struct Decided {
 
 impl Visit<'_> {
     fn record(&self, operation: &'static str) -> AuditRecord<'static> {
-        record(operation, self.id).actor(format!("admin:{}", self.role.as_str()))
+        record(operation, self.id).actor(self.who.actor())
     }
 
     async fn or_record<T>(&self, record: AuditRecord<'_>, result: Result<T, Problem>) -> Result<T, Problem> {
@@ -44,19 +44,6 @@ impl Visit<'_> {
             self.state.record_refusal(record, problem).await;
         }
         result
-    }
-
-    /// 200 while the store takes writes.
-    pub(super) fn ready(&self) -> Reply {
-        if self.state.store.stats().failed {
-            return json_reply(503, br#"{"code":1302,"msg":"the store has failed; see the log"}"#.to_vec());
-        }
-        json_reply(200, br#"{"code":0,"msg":"ready"}"#.to_vec())
-    }
-
-    pub(super) fn metrics(&self) -> String {
-        super::tick::measure(self.state);
-        telemetry::render()
     }
 
     /// `?state=pending|approved|rejected`, all if left out.
@@ -110,8 +97,8 @@ impl Visit<'_> {
             .field("reason", why.reason.clone())
             .field("review", format!("{} of {reviewers}", found.approvals.len() + 1))
             .to_json();
-        let by = self.role.as_str().to_owned();
-        let approve = Approve { id, by, reason: Some(why.reason), reviewers, issued };
+        let (by, role) = (self.who.name().to_owned(), self.who.role);
+        let approve = Approve { id, by, role, reason: Some(why.reason), reviewers, issued };
         self.state.decide(move |tx, scene| registry::approve(tx, scene, approve, record)).await
     }
 
@@ -119,11 +106,11 @@ impl Visit<'_> {
         let act = self.record("registry.reject").target(id.to_owned());
         let record = self.record("registry.reject").field("application", id.to_owned());
         let record = record.field("reason", why.reason.clone()).to_json();
-        let (rejected, by) = (application_id(id), self.role.as_str());
+        let (rejected, by) = (application_id(id), self.who.name().to_owned());
         let rejected = match rejected {
             Ok(id) => {
                 let rule = move |tx: &mut isthmus_store::Tx<'_>, scene: &mut isthmus_domain::Scene<'_>| {
-                    registry::reject(tx, scene, &id, by, &why.reason, record)
+                    registry::reject(tx, scene, &id, &by, &why.reason, record)
                 };
                 self.state.decide(rule).await
             }
@@ -170,6 +157,17 @@ impl Visit<'_> {
         Ok(json!({"records": records, "size": self.state.store.stats().audit_size}))
     }
 
+    /// Computes the whole log anew and compares: tree, signed checkpoint, each record with its commitment.
+    pub(super) async fn verify_audit(&self) -> Result<Value, Problem> {
+        let (store, config) = (self.state.store.clone(), self.state.config.clone());
+        let found = blocking(move || verified(&store, &config.data_dir, &config.keyring));
+        let report = found.await??;
+        let record = self.record("admin.audit.verify").target(self.state.config.domain.clone());
+        let record = record.field("found", outcome(&report)).field("size", report.size.to_string()).to_json();
+        self.state.note(record).await;
+        Ok(shown(&report))
+    }
+
     pub(super) fn status(&self) -> Result<Value, Problem> {
         let (servers, pending, serial) = self.state.store.read(|view| {
             let pending = registry::list(view, Some(ApplicationState::Pending))?.len();
@@ -188,6 +186,19 @@ impl Visit<'_> {
             "faults": telemetry::faults(),
         }))
     }
+}
+
+/// 200 while the store takes writes.
+pub(super) fn ready(state: &State) -> Reply {
+    if state.store.stats().failed {
+        return json_reply(503, br#"{"code":1302,"msg":"the store has failed; see the log"}"#.to_vec());
+    }
+    json_reply(200, br#"{"code":0,"msg":"ready"}"#.to_vec())
+}
+
+pub(super) fn metrics(state: &State) -> String {
+    super::tick::measure(state);
+    telemetry::render()
 }
 
 fn no_application() -> Problem {

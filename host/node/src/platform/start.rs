@@ -15,13 +15,15 @@ use tokio::task::JoinSet;
 
 use super::guesses::Guesses;
 use super::{
-    PlatformError, State, admin, admin_settings, api, api_settings, hall, open_ca, peer_settings, root_file, search,
-    tick,
+    PlatformError, State, admin, admin_settings, api, api_settings, chronicle, hall, open_ca, peer_settings, root_file,
+    search, tick,
 };
-use crate::admin_token::{AdminTokens, Role, read_plain};
+use crate::admin_token::{Role, read_plain};
+use crate::administrators::{Administrators, Of};
 use crate::clock;
 use crate::config::PlatformConfig;
 use crate::file::{PUBLIC, write_whole};
+use crate::password::Passwords;
 
 /// Servers that wait for a change of the registry at a time.
 const WAITING: usize = 20_000;
@@ -76,7 +78,7 @@ impl Platform {
             home: ServerId::parse("platform").expect("eight letters are a serverId"),
             store: opened.store,
             ca: ArcSwap::from_pointee(opened.ca),
-            admins: opened.admins,
+            people: opened.people,
             servers: Connections::new(),
             administrators: Connections::new(),
             api_tls,
@@ -102,6 +104,7 @@ impl Platform {
         state.revoke()?;
         let numbered = state.store.write(|tx| registry::number_all(tx, clock::now_ms())).await;
         numbered.map_err(|error| PlatformError::Numbering(error.to_string()))?;
+        state.people.appoint_first().await.map_err(|problem| PlatformError::Administrators(problem.into()))?;
         let mut tasks = JoinSet::new();
         spawn_api(&mut tasks, &state, api_listener, stop.subscribe())?;
         spawn_admin(&mut tasks, &state, admin_listener, stop.subscribe())?;
@@ -114,7 +117,7 @@ impl Platform {
 struct Opened {
     store: Store,
     ca: Ca,
-    admins: AdminTokens,
+    people: Administrators,
 }
 
 impl Opened {
@@ -131,9 +134,21 @@ impl Opened {
         })?;
         let ca = open_ca(config, store.read(registry::all)?.is_empty())?;
         publish(&root_file(&config.data_dir), &ca.roots_pem())?;
-        let admins = AdminTokens::open(&config.data_dir, &config.admin_tokens)?;
-        Ok(Opened { store, ca, admins })
+        let people = people(config, &store)?;
+        Ok(Opened { store, ca, people })
     }
+}
+
+fn people(config: &PlatformConfig, store: &Store) -> Result<Administrators, PlatformError> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let of = Of {
+        what: "domain",
+        name: &config.domain,
+        data_dir: &config.data_dir,
+        tokens: &config.admin_tokens,
+        sessions: config.admin_sessions,
+    };
+    Ok(Administrators::open(&of, store.clone(), Passwords::new(cores)?, Box::new(chronicle))?)
 }
 
 /// The root certificate where others copy it from: whole or not at all.
@@ -167,7 +182,7 @@ fn spawn_admin(
     stop: watch::Receiver<bool>,
 ) -> Result<(), PlatformError> {
     let (table, shared) = (Arc::new(admin::table()?), state.clone());
-    let service = move |request, _| admin::serve(shared.clone(), table.clone(), request);
+    let service = move |request, connection| admin::serve(shared.clone(), table.clone(), request, connection);
     let (tls, limits) = (Transport::Tls(state.admin_tls.subscribe()), hall::limits(&state.config.limits));
     let connections = state.administrators.clone();
     tasks.spawn(async move {

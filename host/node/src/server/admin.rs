@@ -6,27 +6,26 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::{HeaderMap, HeaderValue, Method, Request, header};
+use http::{HeaderMap, Method, Request};
 use hyper::body::Incoming;
 use isthmus_domain::held::{self, Released};
 use isthmus_domain::{AuditRecord, TimeId};
 use isthmus_net::Connection;
 use isthmus_policy::Event;
-use isthmus_wire::code::{Answer, Code, Transport};
+use isthmus_wire::code::Code;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::accounts::internal;
-use super::administrators::{self, Entered};
-use super::audit_search::{Filter, matching};
-use super::client::{body_of, parse, parse_or_default};
-use super::consoles::Who;
+use super::audit_search::{Filter, blocking, matching, outcome, shown, verified};
+use super::client::body_of;
 use super::trail::Trail;
 use super::{Server, policies, users};
 use crate::admin_token::Role;
+use crate::administrators::{self, Who};
 use crate::clock;
-use crate::reply::{Problem, Reply, answer, json as json_reply, refuse, whole};
-use crate::request::number;
+use crate::reply::{Problem, Reply, answer, refuse, whole};
+use crate::request::{number, parse_or_default};
 use crate::route::{Found, Table};
 
 /// The page that stands at `/`: the console.
@@ -145,50 +144,19 @@ pub(crate) async fn serve(
         None => answer(Box::pin(dispatch(&server, endpoint, params, request, from)).await, &id),
     };
     if endpoint == LOG_OUT {
-        set_cookie(&mut reply, &server.consoles.gone());
+        server.administrators.leave(&mut reply);
     }
     crate::telemetry::request("admin", label(endpoint), &reply, began.elapsed());
     crate::request::tag(reply, &id)
 }
 
-async fn log_in(server: &Arc<Server>, request: Request<Incoming>, from: IpAddr) -> Result<Reply, Problem> {
-    let ask = parse(&body_of(request.into_body(), BODY_MAX).await?)?;
-    match server.log_in_administrator(ask, from).await? {
-        Entered::CodeNeeded => Ok(json_reply(200, Answer::of(json!({"codeNeeded": true})).write())),
-        Entered::Session(cookie, administrator) => {
-            let mut reply = json_reply(200, Answer::of(json!({"administrator": administrator})).write());
-            set_cookie(&mut reply, &cookie);
-            Ok(reply)
-        }
-    }
-}
-
-fn set_cookie(reply: &mut Reply, cookie: &str) {
-    if let Ok(value) = HeaderValue::from_str(cookie) {
-        reply.headers_mut().insert(header::SET_COOKIE, value);
-    }
-}
-
-/// Who asks, and whether this is for them.
 fn admitted(server: &Server, endpoint: Endpoint, headers: &HeaderMap) -> Result<Who, Problem> {
-    let who = if headers.contains_key(header::AUTHORIZATION) {
-        server.admins.authorise(headers).map(Who::token)
-    } else {
-        server.consoles.who(headers, Instant::now())
-    };
-    let who = who.ok_or_else(|| {
-        let words = "an administrator's token is needed (Authorization: Bearer …), or a session that has not ended";
-        Problem::Transport(Transport::NoIdentity, words.to_owned())
-    })?;
-    let not = |words| Err(Problem::Transport(Transport::ForeignIdentity, words));
-    if !roles(endpoint).contains(&who.role) {
-        return not(format!("the {} administrator may not do this", who.role.as_str()));
-    }
-    let is_for_the_new = matches!(endpoint, Endpoint::Administrators(own) if administrators::is_for_the_new(own));
-    if who.session.as_ref().is_some_and(|seat| seat.is_new) && !is_for_the_new {
-        return not("choose a password of your own first".to_owned());
-    }
-    Ok(who)
+    let own = if let Endpoint::Administrators(own) = endpoint { Some(own) } else { None };
+    administrators::admitted(&server.administrators, roles(endpoint), own, headers)
+}
+
+async fn log_in(server: &Server, request: Request<Incoming>, from: IpAddr) -> Result<Reply, Problem> {
+    server.administrators.enter(&body_of(request.into_body(), BODY_MAX).await?, from).await
 }
 
 async fn dispatch(
@@ -210,9 +178,7 @@ async fn dispatch(
         Endpoint::Figures => server.live_figures().await,
         Endpoint::Peers => server.peers_view(),
         Endpoint::Users(endpoint) => users::dispatch(server, endpoint, who, &param, &body).await,
-        Endpoint::Administrators(endpoint) => {
-            administrators::dispatch(server, endpoint, who, &param, from, &body).await
-        }
+        Endpoint::Administrators(endpoint) => server.administrators.dispatch(endpoint, who, &param, from, &body).await,
         Endpoint::Outbox => server.outbox_view(),
         Endpoint::Policies(endpoint) => policies::dispatch(server, endpoint, who, &param, query, &body).await,
         Endpoint::Audit => server.search_audit(query).await,
@@ -245,22 +211,13 @@ impl Server {
     /// Computes the whole log anew and compares: tree, signed checkpoint, each record with its commitment.
     async fn verify_audit(self: &Arc<Self>, who: &Who) -> Result<Value, Problem> {
         let server = self.clone();
-        let found = blocking(move || {
-            server.store.checkpoint(clock::now_ms())?;
-            isthmus_store::audit::verify(&server.config.data_dir.join("audit"), Some(&server.config.keyring))
-        });
+        let found = blocking(move || verified(&server.store, &server.config.data_dir, &server.config.keyring));
         let report = found.await??;
-        let outcome = if report.is_whole() { "whole" } else { "not whole" };
         let mut trail = self.act(who, "admin.audit.verify", self.id.as_str());
-        trail.add("found", outcome);
+        trail.add("found", outcome(&report));
         trail.add("size", &report.size.to_string());
         self.note(&trail).await;
-        let problem = |p: &isthmus_store::audit::Problem| json!({"file": p.file, "index": p.index, "what": p.what});
-        Ok(json!({
-            "whole": report.is_whole(), "origin": report.origin, "size": report.size, "root": hex::encode(report.root),
-            "records": report.records, "erased": report.erased, "witnesses": report.witnesses,
-            "problems": report.problems.iter().take(100).map(problem).collect::<Vec<_>>(),
-        }))
+        Ok(shown(&report))
     }
 
     pub(crate) async fn scan(
@@ -306,11 +263,6 @@ impl Server {
         }
         Ok(answer)
     }
-}
-
-/// Work that may take a while, off the async threads.
-pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
-    tokio::task::spawn_blocking(work).await.map_err(Problem::fault)
 }
 
 fn label(endpoint: Endpoint) -> &'static str {

@@ -1,9 +1,13 @@
-//! Search over the audit log, the newest records first (design §5).
+//! Search over the audit log, the newest records first (design §5), and its verification.
+
+use std::path::Path;
 
 use isthmus_domain::AuditRecord;
+use isthmus_store::audit::Report;
 use isthmus_store::{Store, StoreError};
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::clock;
 use crate::reply::Problem;
 use crate::request::{number, param};
 
@@ -86,4 +90,30 @@ pub(crate) fn matching(
         end = start;
     }
     Ok(found)
+}
+
+/// Signs what there is, computes the whole log anew and compares.
+pub(crate) fn verified(store: &Store, data_dir: &Path, keyring: &Path) -> Result<Report, StoreError> {
+    store.checkpoint(clock::now_ms())?;
+    isthmus_store::audit::verify(&data_dir.join("audit"), Some(keyring))
+}
+
+/// What a verification found, in the words of its record.
+pub(crate) fn outcome(report: &Report) -> &'static str {
+    if report.is_whole() { "whole" } else { "not whole" }
+}
+
+/// What it found, for the administrator.
+pub(crate) fn shown(report: &Report) -> Value {
+    let problem = |p: &isthmus_store::audit::Problem| json!({"file": p.file, "index": p.index, "what": p.what});
+    json!({
+        "whole": report.is_whole(), "origin": report.origin, "size": report.size, "root": hex::encode(report.root),
+        "records": report.records, "erased": report.erased, "witnesses": report.witnesses,
+        "problems": report.problems.iter().take(100).map(problem).collect::<Vec<_>>(),
+    })
+}
+
+/// Work that may take a while, off the async threads.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+    tokio::task::spawn_blocking(work).await.map_err(Problem::fault)
 }

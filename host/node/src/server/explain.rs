@@ -11,8 +11,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Server;
-use super::admin::blocking;
 use super::audit_search::Filter;
+use super::audit_search::blocking;
 use super::gate;
 use super::replays::{item, kind_of};
 use crate::reply::Problem;

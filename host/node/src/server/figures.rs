@@ -11,7 +11,7 @@ use isthmus_policy::TIME_BUCKETS;
 use serde_json::{Value, json};
 
 use super::Server;
-use super::admin::blocking;
+use super::audit_search::blocking;
 use crate::reply::{Problem, Reply, json as json_reply, whole};
 use crate::{clock, telemetry};
 

@@ -5,7 +5,6 @@ mod act;
 mod acts;
 mod addresses;
 mod admin;
-mod administrators;
 mod antechamber;
 mod ask;
 pub(crate) mod audit_search;
@@ -13,7 +12,6 @@ mod bag;
 mod batch;
 mod channel;
 mod client;
-mod consoles;
 mod enroll;
 mod explain;
 mod figures;
@@ -61,7 +59,7 @@ use tokio::sync::Semaphore;
 pub use enroll::EnrollError;
 pub use start::{RunningServer, StartError, listener_ca, run};
 
-use crate::admin_token::AdminTokens;
+use crate::administrators::Administrators;
 use crate::clock;
 use crate::config::ServerConfig;
 use crate::password::Passwords;
@@ -69,7 +67,6 @@ use crate::reply::{Problem, chain};
 use crate::route::Route;
 use addresses::Addresses;
 use channel::Channel;
-use consoles::Consoles;
 use files::Files;
 use gate::Gate;
 use groups::Groups;
@@ -123,8 +120,7 @@ pub struct Server {
     searches: Arc<Semaphore>,
     /// Mirrors to be compared with their main servers.
     groups: Groups,
-    admins: AdminTokens,
-    consoles: Consoles,
+    administrators: Administrators,
     tally: Tally,
     /// Bytes on the disk, and when they were counted.
     disk: tokio::sync::Mutex<Option<(std::time::Instant, serde_json::Value)>>,

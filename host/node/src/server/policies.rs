@@ -16,14 +16,13 @@ use serde_json::{Value, json};
 use super::Server;
 use super::accounts::internal;
 use super::acts::Act;
-use super::admin::blocking;
-use super::client::{parse, parse_or_default};
-use super::consoles::Who;
+use super::audit_search::blocking;
 use super::replays::Range;
 use super::trail::Trail;
 use crate::admin_token::Role;
+use crate::administrators::Who;
 use crate::reply::Problem;
-use crate::request::param;
+use crate::request::{param, parse, parse_or_default};
 use crate::telemetry::BREAKER;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Server;
-use super::admin::blocking;
+use super::audit_search::blocking;
 use super::policies::broken;
 use crate::clock;
 use crate::reply::Problem;

@@ -13,16 +13,16 @@ use isthmus_net::{
     BindError, Ca, ClientAuth, Connection, Connections, Credentials, Limits, Listener, PeerClient, PeerLimits,
     ServerTls, TlsError, Transport, Trust,
 };
-use isthmus_policy::{Breaker, BundleSource, Policy, PolicyError, PolicyOptions, TrustedKey};
+use isthmus_policy::{Breaker, BundleSource, Event, Policy, PolicyError, PolicyOptions, TrustedKey};
 use isthmus_store::{Options, Store, StoreError};
 use isthmus_wire::ServerId;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
+use super::accounts::internal;
 use super::addresses::Addresses;
 use super::antechamber::Antechamber;
 use super::channel::{Channel, NewsError};
-use super::consoles::Consoles;
 use super::enroll::{EnrollError, IdentityFolder, ca_unusable, enroll};
 use super::files::Files;
 use super::gate::Gate;
@@ -34,8 +34,10 @@ use super::replays::Replays;
 use super::session::{Acks, Sessions};
 use super::stage::Stage;
 use super::tally::Tally;
+use super::trail::Trail;
 use super::{Directory, Listeners, Server, acts, admin, client, sns};
-use crate::admin_token::{AdminTokenError, AdminTokens, Role, read_plain};
+use crate::admin_token::{AdminTokenError, Role, read_plain};
+use crate::administrators::{Act, Administrators, Of};
 use crate::config::ServerConfig;
 use crate::password::{PasswordError, Passwords};
 use crate::reply::Problem;
@@ -186,7 +188,7 @@ impl Server {
         stage.serving();
         let (server, settlements) = open(config, channel, stage)?;
         acts::catch_up(&server.store, &server.policy).await?;
-        server.appoint_first().await.map_err(|problem| StartError::Administrators(problem.into()))?;
+        server.administrators.appoint_first().await.map_err(|problem| StartError::Administrators(problem.into()))?;
         let running = RunningServer::serve(&server, bound, local, settlements)?;
         tracing::info!(
             server = %running.server_id, interconnect = running.interconnect, client = running.client,
@@ -246,6 +248,8 @@ fn open(
     let limits = PeerLimits { request: Duration::from_millis(delivery.request_timeout_ms), ..PeerLimits::default() };
     let (outbox, settlements) = Outbox::new(delivery.per_peer_in_flight);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let passwords = Passwords::new(cores)?;
+    let administrators = administrators(&config, &store, &passwords, &policy)?;
     let server = Server {
         gate: Gate::new(policy.clone()),
         replays: Replays::default(),
@@ -254,12 +258,11 @@ fn open(
         sessions: Sessions::default(),
         acks: Acks::default(),
         files: Files::new(config.media.transfers),
-        passwords: Passwords::new(cores)?,
+        passwords,
         people: Arc::new(store.read(Index::open)?),
         searches: Arc::new(Semaphore::new(cores.max(2))),
         groups: Groups::default(),
-        admins: AdminTokens::open(&config.data_dir, &config.admin_tokens)?,
-        consoles: consoles(&config),
+        administrators,
         tally: Tally::new(clock::now_ms()),
         disk: tokio::sync::Mutex::default(),
         connections: Listeners::default(),
@@ -276,13 +279,31 @@ fn open(
     Ok((Arc::new(server), settlements))
 }
 
-fn consoles(config: &ServerConfig) -> Consoles {
-    let sessions = &config.admin_sessions;
-    Consoles::new(
-        config.server.id.as_str(),
-        Duration::from_secs(sessions.idle_s),
-        Duration::from_secs(sessions.session_s),
-    )
+/// Their own acts pass the audit plugins as every act does.
+fn administrators(
+    config: &ServerConfig,
+    store: &Store,
+    passwords: &Passwords,
+    policy: &Arc<Policy>,
+) -> Result<Administrators, AdminTokenError> {
+    let policy = policy.clone();
+    let chronicle = move |act: Act<'_>| {
+        let call = internal(act.operation, act.actor, act.target);
+        let event = Event { call, outcome: "allowed".into(), code: 0, fields: Vec::new() };
+        let mut trail = Trail::of_event(&policy.begin(), event);
+        if let Some((code, words)) = act.failed {
+            trail.failed(code, words);
+        }
+        trail.record()
+    };
+    let of = Of {
+        what: "serverId",
+        name: config.server.id.as_str(),
+        data_dir: &config.data_dir,
+        tokens: &config.admin_tokens,
+        sessions: config.admin_sessions,
+    };
+    Administrators::open(&of, store.clone(), passwords.clone(), Box::new(chronicle))
 }
 
 fn store_options(config: &ServerConfig) -> Options {

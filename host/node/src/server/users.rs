@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 
 use super::Server;
 use super::accounts::{check_password, internal};
-use super::client::{parse, parse_or_default};
-use super::consoles::Who;
+use crate::administrators::Who;
 use crate::clock;
 use crate::reply::Problem;
+use crate::request::{parse, parse_or_default};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Endpoint {

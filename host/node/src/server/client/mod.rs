@@ -13,12 +13,11 @@ use hyper::body::Incoming;
 use isthmus_domain::mark::{self, Mark};
 use isthmus_net::http::{Body, BodyError, read_body};
 use isthmus_wire::code::{Code, Refusal, Transport};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::reply::{Problem, Reply, answer, refuse, whole};
-use crate::request::number;
+use crate::request::{number, parse, parse_or_default};
 use crate::route::{Found, Table};
 use crate::server::Server;
 use crate::server::accounts::ChangePassword;
@@ -253,24 +252,6 @@ pub(crate) async fn body_of(body: Incoming, max: usize) -> Result<Bytes, Problem
             Problem::Transport(Transport::Malformed, "the body did not arrive whole".to_owned())
         }
     })
-}
-
-/// A JSON body of ours (not of the standard): serde's words name the field.
-pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    serde_json::from_slice(bytes).map_err(|error| {
-        let words = error.to_string();
-        let code = match error.is_data() {
-            true if words.starts_with("missing field") => Code::MISSING_FIELD,
-            true => Code::INVALID_FIELD,
-            false => Code::MALFORMED,
-        };
-        Problem::refused(code, format!("the body: {words}"))
-    })
-}
-
-/// The same, where no body means the defaults.
-pub(crate) fn parse_or_default<T: DeserializeOwned + Default>(bytes: &[u8]) -> Result<T, Problem> {
-    if bytes.is_empty() { Ok(T::default()) } else { parse(bytes) }
 }
 
 /// Answers a WebSocket's handshake and leaves the connection to the socket's task.

@@ -53,9 +53,14 @@ impl Who {
         Who { role, session: None }
     }
 
+    /// The person's name, or the role whose token it was.
+    pub(crate) fn name(&self) -> &str {
+        self.session.as_ref().map_or(self.role.as_str(), |seat| &seat.name)
+    }
+
     /// In audit records: `admin:` and the person's name, or the role whose token it was.
     pub(crate) fn actor(&self) -> String {
-        format!("admin:{}", self.session.as_ref().map_or(self.role.as_str(), |seat| &seat.name))
+        format!("admin:{}", self.name())
     }
 }
 
@@ -90,9 +95,10 @@ pub(crate) struct Consoles {
 }
 
 impl Consoles {
-    /// The cookie is named after the server: cookies do not know ports, and several servers may share a host.
-    pub(crate) fn new(server: &str, idle: Duration, whole: Duration) -> Consoles {
-        let cookie = format!("__Host-isthmus-{}", server.to_ascii_lowercase());
+    /// The cookie is named after the server (its ID) or the platform (its domain): cookies do not know ports, and several may share
+    /// a host.
+    pub(super) fn new(of: &str, idle: Duration, whole: Duration) -> Consoles {
+        let cookie = format!("__Host-isthmus-{}", of.to_ascii_lowercase());
         Consoles { live: Mutex::default(), failures: Mutex::default(), cookie, idle, whole }
     }
 
