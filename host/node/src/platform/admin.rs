@@ -128,12 +128,16 @@ pub(super) async fn serve(
 
 /// What everybody is answered.
 async fn open(state: &State, endpoint: Endpoint, request: Request<Incoming>, from: IpAddr) -> Result<Reply, Problem> {
-    match endpoint {
-        LOG_IN => state.people.enter(&body(request, &state.config.limits).await?, from).await,
-        Endpoint::Ready => Ok(people::ready(state)),
-        Endpoint::Metrics => Ok(whole(200, "text/plain; version=0.0.4", people::metrics(state))),
-        _ => Ok(json(200, br#"{"code":0,"msg":"alive"}"#.to_vec())),
+    if endpoint == LOG_IN {
+        return state.people.enter(&body(request, &state.config.limits).await?, from).await;
     }
+    Ok(if endpoint == Endpoint::Ready {
+        people::ready(state)
+    } else if endpoint == Endpoint::Metrics {
+        whole(200, "text/plain; version=0.0.4", people::metrics(state))
+    } else {
+        json(200, br#"{"code":0,"msg":"alive"}"#.to_vec())
+    })
 }
 
 /// What administrators of these roles are answered.
