@@ -4,6 +4,7 @@
 
 mod administrators;
 mod breaker;
+mod chat;
 mod command_line;
 mod conformance;
 mod crash;
