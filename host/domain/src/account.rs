@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::dedup::half;
 use crate::error::Error;
+use crate::measure::{Kind, Measure};
 use crate::profile;
 use crate::row;
 use crate::scene::Scene;
@@ -16,6 +17,8 @@ use crate::table::USERS;
 
 const WHAT: &str = "a user";
 const DISABLED: u8 = 1;
+/// There may be a measure that bounds what the user may do: the row has to be read whole.
+const MEASURED: u8 = 2;
 
 /// The longest local part, in characters.
 pub const LOCAL_MAX: usize = 64;
@@ -45,6 +48,9 @@ pub struct User {
     /// No search finds it (R14).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub hidden: bool,
+    /// What administrators have done about its behaviour, the oldest first; some may have ended by their time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub measures: Vec<Measure>,
 }
 
 /// Who is to be created.
@@ -122,13 +128,15 @@ pub fn create_user(tx: &mut Tx<'_>, scene: &Scene<'_>, new: NewUser) -> Result<U
         remark: None,
         portrait: None,
         hidden: false,
+        measures: Vec::new(),
     };
     write(tx, &user);
     Ok(user)
 }
 
 fn write(tx: &mut Tx<'_>, user: &User) {
-    let mut value = vec![if user.disabled { DISABLED } else { 0 }];
+    let bounded = user.measures.iter().any(|measure| measure.kind != Kind::Warn);
+    let mut value = vec![if user.disabled { DISABLED } else { 0 } | if bounded { MEASURED } else { 0 }];
     value.extend_from_slice(&row::json(user));
     let key = user_key(tx, &user.id);
     tx.put_owned(USERS, &key, value);
@@ -150,6 +158,22 @@ pub fn find_user(reader: &(impl Reader + ?Sized), id: &UserId) -> Result<Option<
 pub fn is_enabled(reader: &(impl Reader + ?Sized), id: &UserId) -> Result<bool, StoreError> {
     let value = reader.get(USERS, &user_key(reader, id))?;
     Ok(value.is_some_and(|v| v.first().is_some_and(|flags| flags & DISABLED == 0)))
+}
+
+/// The measures that are kept about a local user, warnings left out; none if there is no such user or it is disabled. As cheap
+/// as [`is_enabled`] for whom there are none.
+pub(crate) fn enabled_under(reader: &(impl Reader + ?Sized), id: &UserId) -> Result<Option<Vec<Measure>>, StoreError> {
+    let Some(value) = reader.get(USERS, &user_key(reader, id))? else { return Ok(None) };
+    let Some((flags, row)) = value.split_first() else { return Ok(None) };
+    match flags {
+        flags if flags & DISABLED != 0 => Ok(None),
+        flags if flags & MEASURED == 0 => Ok(Some(Vec::new())),
+        _ => {
+            let mut measures = row::parse::<User>(row, WHAT)?.measures;
+            measures.retain(|measure| measure.kind != Kind::Warn);
+            Ok(Some(measures))
+        }
+    }
 }
 
 /// All local users, in no particular order.

@@ -16,6 +16,7 @@ pub mod group;
 pub mod held;
 pub mod inbox;
 pub mod mark;
+pub mod measure;
 pub mod media;
 pub mod message;
 pub mod news;

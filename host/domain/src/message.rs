@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::group::{self, member, post};
 use crate::held::{self, Hold, Way};
 use crate::inbox::{self, Delivery, Event, State};
+use crate::measure;
 use crate::media::sight::{self, Viewer};
 use crate::media::{self, MediaKey, pull};
 use crate::outbox::{self, Waiting};
@@ -163,7 +164,7 @@ fn route(tx: &Tx<'_>, own: &ServerId, recv_id: &UserId) -> Result<Route, Error> 
 ///
 /// # Errors
 /// 1002 or 1003 for the client's name of it, 1004 if the recipient is nobody here and its home unknown, 1101 if the
-/// sender is disabled, 1201 if the client used the same name for other content, 1202 if the recipient's server is
+/// sender is disabled, 1105 if it is muted, 1301 if it is limited and writes too much, 1201 if the client used the same name for other content, 1202 if the recipient's server is
 /// suspended or deregistered.
 pub fn accept(tx: &mut Tx<'_>, scene: &mut Scene<'_>, mut s: Submission) -> Result<Accepted, Error> {
     check_client_id(&s.client_msg_id)?;
@@ -171,9 +172,7 @@ pub fn accept(tx: &mut Tx<'_>, scene: &mut Scene<'_>, mut s: Submission) -> Resu
     if let Some(before) = submitted(tx, &s.sender, &s.client_msg_id, &s.digest)? {
         return Ok(before);
     }
-    if !account::is_enabled(tx, &s.sender)? {
-        return Err(Error::refused(Code::NoIdentity, "the user is disabled"));
-    }
+    measure::count(tx, &s.sender, scene.now_ms)?;
     if s.chat_scene == ChatScene::Group {
         return post::accept(tx, scene, s);
     }

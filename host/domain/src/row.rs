@@ -61,3 +61,32 @@ pub(crate) fn put_short(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(&length.to_be_bytes());
     out.extend_from_slice(&text.as_bytes()[..usize::from(length)]);
 }
+
+/// RFC 3339 in UTC (R10).
+pub(crate) fn date(ms: u64) -> String {
+    let (days, of_day) = (ms / 86_400_000, ms / 1000 % 86_400);
+    // Years begin in March here, so that a leap day is the last of its year.
+    let shifted = days + 719_468;
+    let (era, of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let from_march = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * from_march + 2) / 5 + 1;
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::date;
+
+    #[test]
+    fn r10_times_are_written_as_rfc_3339_in_utc() {
+        assert_eq!(date(0), "1970-01-01T00:00:00Z");
+        assert_eq!(date(951_826_154_999), "2000-02-29T12:09:14Z");
+        assert_eq!(date(1_700_000_000_000), "2023-11-14T22:13:20Z");
+        assert_eq!(date(4_107_542_399_000), "2100-02-28T23:59:59Z");
+    }
+}

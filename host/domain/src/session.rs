@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::account::{self, user_key};
 use crate::error::Error;
+use crate::measure;
 use crate::profile;
 use crate::row::{self, Cut};
 use crate::scene::{Scene, TimeId};
@@ -113,7 +114,7 @@ fn put_device(tx: &mut Tx<'_>, user: &UserId, device: &Device) {
 /// Begins a log-in; the caller has checked the password.
 ///
 /// # Errors
-/// 1101 if there is no such user or it is disabled.
+/// 1101 if there is no such user or it is disabled, 1105 if it is suspended.
 pub fn log_in(
     tx: &mut Tx<'_>,
     scene: &mut Scene<'_>,
@@ -125,6 +126,7 @@ pub fn log_in(
     if !account::is_enabled(tx, user)? {
         return Err(Error::refused(Code::NoIdentity, "user or password is wrong"));
     }
+    measure::may_enter(tx, user, scene.now_ms)?;
     let name = device_name.chars().filter(|c| !c.is_control()).take(profile::NAME_MAX).collect();
     let device = Device {
         id: scene.mint(),

@@ -27,6 +27,8 @@ pub const USERS: Table = Table::new(0x10, "users", true);
 pub const DEVICES: Table = Table::new(0x11, "devices", true);
 /// SHA-256 of a token → whose it is.
 pub const TOKENS: Table = Table::new(0x12, "tokens", true);
+/// User key → when an even pace would have come to the last message of a user whose messages are limited (u64, milliseconds).
+pub const LIMITED: Table = Table::new(0x16, "limited users", false);
 /// Name → an administrator's account.
 pub const ADMINISTRATORS: Table = Table::new(0x15, "administrators", true);
 /// User key, key of another user → where the two stand (R18).

@@ -92,7 +92,7 @@ pub fn create(
         name: new.name,
         icon: new.icon,
         owner: owner.user_id.clone(),
-        created: rows::date(scene.now_ms),
+        created: crate::row::date(scene.now_ms),
         open: new.open,
         visible: new.visible,
         dissolved: false,

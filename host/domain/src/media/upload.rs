@@ -5,8 +5,9 @@ use isthmus_wire::json::NAME_MAX;
 use isthmus_wire::{Code, MediaId, UserId};
 
 use super::{Found, Kind, Media, MediaKey, WHAT, format, get, insert, key_of, make_ready};
-use crate::account::{self, user_key};
+use crate::account::user_key;
 use crate::error::Error;
+use crate::measure;
 use crate::row::Cut;
 use crate::scene::Scene;
 use crate::table::{MEDIA, MEDIA_NAMES, MEDIA_OPEN, MEDIA_USED};
@@ -65,7 +66,7 @@ pub struct Bounds {
 /// Begins an upload.
 ///
 /// # Errors
-/// 1002 or 1003 for what was announced, 1101 if the user is disabled, 1202 if the user's files would come to more than
+/// 1002 or 1003 for what was announced, 1101 if the user is disabled, 1105 if it is muted, 1202 if the user's files would come to more than
 /// allowed, 1301 with [`OPEN_MAX`] uploads begun already.
 pub fn begin(
     tx: &mut Tx<'_>,
@@ -75,9 +76,7 @@ pub fn begin(
     bounds: Bounds,
 ) -> Result<Begun, Error> {
     check(&new, bounds.file)?;
-    if !account::is_enabled(tx, owner)? {
-        return Err(Error::refused(Code::NoIdentity, "the user is disabled"));
-    }
+    measure::may_write(tx, owner, scene.now_ms)?;
     let user = user_key(tx, owner);
     if isthmus_store::Reader::prefix(tx, MEDIA_OPEN, &user, OPEN_MAX, false)?.len() >= OPEN_MAX {
         let words = format!("{OPEN_MAX} uploads are begun and not ended: end some of them first");

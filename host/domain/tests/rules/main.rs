@@ -6,6 +6,7 @@ mod administrators;
 mod files;
 mod friends;
 mod groups;
+mod measures;
 mod messages;
 mod mirrors;
 mod paging;
