@@ -19,9 +19,10 @@ use crate::rehearsal::{Candidate, Comparison, Decided};
 use crate::report::PluginStats;
 use crate::sandbox::now_ms;
 
-/// Requests that wait for the candidate, and their bytes.
+/// Requests that wait for the candidate, and their bytes. A file is not copied but kept open: it counts as more.
 const QUEUE: usize = 1_024;
 const QUEUE_BYTES: usize = 16 << 20;
+const FILE_BYTES: usize = 256 << 10;
 
 /// How a candidate fares beside the active policy.
 #[derive(Clone, Debug, Serialize)]
@@ -40,8 +41,6 @@ pub struct ShadowReport {
     pub until_ms: u64,
     /// Requests that the candidate had no time for.
     pub dropped: u64,
-    /// Requests with the content of a file: it is not read twice, so that they are not rehearsed.
-    pub files: u64,
     /// What both said.
     pub comparison: Comparison,
     /// What the candidate's plugins said: one that never said anything but `abstain` and `pass` was not put to the test.
@@ -74,7 +73,6 @@ pub(crate) struct Stage {
     over: AtomicBool,
     queued_bytes: AtomicUsize,
     dropped: AtomicU64,
-    files: AtomicU64,
     comparison: Mutex<Comparison>,
 }
 
@@ -89,7 +87,6 @@ impl Stage {
             since_ms: self.since_ms,
             until_ms: if over { self.until_ms.load(Ordering::Relaxed) } else { now_ms() },
             dropped: self.dropped.load(Ordering::Relaxed),
-            files: self.files.load(Ordering::Relaxed),
             comparison: lock(&self.comparison).finished(),
             plugins: self.candidate.figures(),
             diagnostics: self.candidate.diagnostics.clone(),
@@ -133,7 +130,6 @@ impl Policy {
             over: AtomicBool::new(false),
             queued_bytes: AtomicUsize::new(0),
             dropped: AtomicU64::new(0),
-            files: AtomicU64::new(0),
             comparison: Mutex::default(),
         });
         let (queue, heard) = sync_channel(QUEUE);
@@ -167,11 +163,8 @@ impl Policy {
     pub fn overhear(&self, call: &Call, items: &[Item], judgement: &Judgement) {
         let shadow = self.shadow.load();
         let Some(shadow) = &*shadow else { return };
-        if items.iter().any(|item| item.body.is_some()) {
-            shadow.stage.files.fetch_add(1, Ordering::Relaxed);
-            return;
-        }
-        let texts = items.iter().map(|item| item.text.len()).sum::<usize>();
+        let weight = |item: &Item| item.text.len() + item.body.as_ref().map_or(0, |_| FILE_BYTES);
+        let texts = items.iter().map(weight).sum::<usize>();
         let bytes = texts + judgement.rewritten.iter().map(|(_, text)| text.len()).sum::<usize>() + 512;
         let stage = &shadow.stage;
         if stage.queued_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > QUEUE_BYTES {

@@ -4,9 +4,11 @@
 mod support;
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use isthmus_policy::{BundleSource, Direction, Policy, Recorded, Said, ShadowReport};
+use isthmus_policy::{Body, BundleSource, Direction, Item, Policy, Recorded, Said, ShadowReport};
 use support::{House, OPEN, call, text, with};
 
 fn filter(action: &str, words: &str) -> String {
@@ -62,6 +64,39 @@ fn a_shadow_judges_what_the_active_policy_judges_and_changes_nothing() {
     judge(&policy, "the plan");
     assert_eq!(policy.shadow_report().unwrap().comparison.judged, 4, "the report stays as it was");
     assert_eq!((policy.begin().generation(), policy.history().len()), (2, 2));
+}
+
+/// A file that knows how often it was read.
+struct File(AtomicUsize);
+
+impl Body for File {
+    fn size(&self) -> u64 {
+        6
+    }
+
+    fn read(&self, offset: u64, len: u32) -> Vec<u8> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        b"secret".iter().skip(offset as usize).take(len as usize).copied().collect()
+    }
+}
+
+#[test]
+fn a_shadow_judges_files_too_and_reads_them_itself() {
+    let house = House::new();
+    let policy = house.open();
+    house.activate(&policy, OPEN);
+    let reads_files = format!("{}[plugin.settings.text_files]\n", filter("reject", "\"secret\""));
+    let granted = reads_files.replace("\"directory\"]", "\"directory\", \"message\"]");
+    policy.shadow_start(&bundle(&house, "files", &granted), "ops").unwrap();
+    let file = Arc::new(File(AtomicUsize::new(0)));
+    let item = Item { kind: "file.content".into(), body: Some(file.clone()), ..text("plan.txt") };
+    let call = call(Direction::Inbound, "north");
+    let judgement = policy.begin().judge(&call, std::slice::from_ref(&item));
+    assert_eq!((judgement.outcome(), file.0.load(Ordering::Relaxed)), ("allowed", 0));
+    policy.overhear(&call, &[item], &judgement);
+    let c = once(&policy, 1).comparison;
+    assert_eq!((c.disagreements[0].active.as_str(), c.disagreements[0].candidate.as_str()), ("allowed", "rejected"));
+    assert!(file.0.load(Ordering::Relaxed) > 0);
 }
 
 #[test]
