@@ -121,6 +121,49 @@ test("light and dark, by the system and by choice", async () => {
   await accessible(alice, "the light page");
 });
 
+test("who chose so is notified of what comes while nobody looks, and is led to it", async () => {
+  const bob = await ground.person("bob@north");
+  await bob.page.addInitScript(() => {
+    globalThis.told = [];
+    Object.defineProperty(document, "visibilityState", { get: () => (globalThis.away ? "hidden" : "visible") });
+    globalThis.Notification = class {
+      static permission = "default";
+      static async requestPermission() {
+        return (this.permission = "granted");
+      }
+      constructor(title, { body }) {
+        Object.assign(this, { title, body });
+        told.push(this);
+      }
+      close() {}
+    };
+  });
+  await bob.page.reload();
+  await bob.connected();
+  const alice = await ground.person("alice@north");
+  await alice.open("bob@north");
+  const told = () => bob.page.evaluate(() => told.map(({ title, body }) => `${title}: ${body}`));
+  const away = (value) => bob.page.evaluate((is) => { globalThis.away = is; }, value);
+  await away(true);
+  await alice.write("nobody asked to be told");
+  await bob.row("nobody asked to be told").waitFor();
+  assert.deepEqual(await told(), []);
+  await bob.page.locator(".me").click();
+  await bob.page.getByRole("menuitem", { name: "Settings" }).click();
+  await bob.page.getByLabel("Notify me").check();
+  await bob.page.keyboard.press("Escape");
+  await away(false);
+  await alice.write("seen as it comes");
+  await bob.row("seen as it comes").waitFor();
+  await away(true);
+  await alice.write("for later");
+  await ground.until(async () => (await told()).length > 0);
+  assert.deepEqual(await told(), ["Alice: for later"]);
+  await away(false);
+  await bob.page.evaluate(() => told[0].onclick());
+  await bob.reads("for later");
+});
+
 test("without a mouse: search, chats, messages, menus, and always a way back", async () => {
   const bob = await ground.person("bob@north");
   const { page } = bob;

@@ -8,6 +8,7 @@ import { note } from "../shared/dialog.js";
 import { Files } from "./files.js";
 import { Link } from "./link.js";
 import { Model } from "./model.js";
+import { tell } from "./notify.js";
 import { Sender } from "./sender.js";
 import { Chats } from "./view/chats.js";
 import { Chat } from "./view/chat.js";
@@ -57,10 +58,11 @@ class App {
     else document.documentElement.dataset.theme = theme;
   }
 
-  /** A choice of the user's for this browser: language or theme. */
+  /** A choice of the user's for this browser: language, theme, whether to be notified. */
   async choose(choice) {
     Object.assign(this.choices, choice);
     await this.vault.put("choices", this.choices);
+    if (!("language" in choice || "theme" in choice)) return;
     this.speak();
     if (this.model) this.show();
     else this.leave();
@@ -98,6 +100,7 @@ class App {
     // What is kept by the page is acknowledged, together.
     const acknowledge = once(() => this.link?.send({ type: "ack", cursor: model.cursor }));
     model.addEventListener("event", acknowledge);
+    model.addEventListener("event", ({ detail }) => tell(this, detail));
     this.show();
     this.link.start();
     this.invited();

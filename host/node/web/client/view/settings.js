@@ -5,6 +5,7 @@ import { icon } from "../../shared/icons.js";
 import { moment, spoken, t } from "../../shared/words.js";
 import { act, dialog, note, sure } from "../../shared/dialog.js";
 import { segment } from "../api.js";
+import { permitted, possible } from "../notify.js";
 import { faceOf } from "./avatar.js";
 import { portrait } from "./details.js";
 import { refusal } from "./say.js";
@@ -54,7 +55,12 @@ function looks(app, close) {
     const element = h("select", { onchange: () => choose(element.value) }, options.map(([key, words]) => h("option", { value: key, selected: key === value }, words)));
     return h("label", null, label, element);
   };
+  const notified = h("input", { type: "checkbox", checked: Boolean(app.choices.notify) && possible(), disabled: !possible(), onchange: async () => {
+    notified.checked = notified.checked && (await permitted());
+    await app.choose({ notify: notified.checked });
+  } });
   return h("section", { class: "part" }, h("h3", null, t("looks")), h("div", { class: "stack" },
+    h("label", { class: "check" }, notified, h("span", null, t("notify"), h("small", null, t(possible() ? "notify.hint" : "notify.denied")))),
     select(t("language"), spoken(), [["zh", "中文"], ["en", "English"]], async (language) => {
       close();
       await app.choose({ language });
