@@ -1,12 +1,13 @@
 // The console of a server, by clicks: three administrators, each at a desk of its own, while two people chat.
 
 import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
 import fs from "node:fs";
 import path from "node:path";
 import { after, before, test } from "node:test";
-import { request } from "playwright-core";
 import { Desk, OWN } from "./desk.mjs";
 import { Ground, ROOT } from "./ground.mjs";
+import { talker } from "./talker.mjs";
 
 const WORDS = path.join(ROOT, "host/node/web/console");
 
@@ -17,38 +18,9 @@ const desks = {};
 
 before(async () => {
   ground = await Ground.start();
-  [alice, carol] = await Promise.all(["alice@north", "carol@south"].map((user) => talker(user)));
+  [alice, carol] = await Promise.all(["alice@north", "carol@south"].map((user) => talker(ground, user)));
 });
 after(() => ground.stop());
-
-/** Somebody who writes by the client interface: whether it is a person at a window is no matter here. */
-async function talker(userID) {
-  const server = ground.server(userID.split("@")[1]);
-  const { password } = server.users.find((user) => user.userID === userID);
-  const api = await request.newContext({ baseURL: server.client, ignoreHTTPSErrors: true });
-  const { accessToken } = await (await api.post("/client/v1/login", { data: { userID, password, deviceName: "Browser test" } })).json();
-  const headers = { authorization: `Bearer ${accessToken}` };
-  let count = 0;
-  return {
-    async write(recvID, text) {
-      count += 1;
-      return (await api.post("/client/v1/messages", { headers, data: { clientID: `console-${count}`, recvID, text } })).json();
-    },
-    /** Everything that came, as text. */
-    async inbox() {
-      let text = "";
-      for (let after = 0; ;) {
-        const { events, next } = await (await api.get(`/client/v1/inbox?limit=500&after=${after}`, { headers })).json();
-        if (events.length === 0) return text;
-        text += JSON.stringify(events);
-        after = next;
-      }
-    },
-    async reads(text) {
-      await ground.until(async () => (await this.inbox()).includes(text));
-    },
-  };
-}
 
 test("the dictionaries have the same keys with the same values in them, and the pages use all of them", async () => {
   const load = async (name) => (await import(`data:text/javascript,${encodeURIComponent(fs.readFileSync(path.join(WORDS, "words", `${name}.js`), "utf8"))}`)).default;
@@ -155,3 +127,90 @@ test("a held message is looked at, released or dropped", async () => {
   await desk.page.locator("dialog .danger").click();
   await desk.page.getByText("Nothing is held.").waitFor();
 });
+
+test("a user is made, given another password, logged out and disabled", async () => {
+  const desk = desks.system;
+  const { page } = desk;
+  await desk.go("users");
+  await page.getByRole("button", { name: "New user" }).click();
+  await page.locator("dialog input").nth(0).fill("erin");
+  await page.locator("dialog input").nth(1).fill("Erin 艾琳");
+  await desk.shot("console-newuser");
+  await page.locator("dialog .primary").click();
+  const erin = page.locator('tr[data-user="erin@south"]');
+  await erin.waitFor();
+  await desk.shot("console-users");
+  const act = async (who, what) => {
+    await page.locator(`tr[data-user="${who}"]`).getByRole("button").click();
+    await page.getByRole("menuitem", { name: what }).click();
+  };
+  await act("erin@south", "Reset password");
+  await page.locator("dialog .primary").click();
+  await page.locator(".note", { hasText: "new password" }).waitFor();
+  await act("carol@south", "Devices");
+  await page.locator(".devices li", { hasText: "Browser test" }).waitFor();
+  await desk.shot("console-devices");
+  await page.keyboard.press("Escape");
+  await act("erin@south", "Disable");
+  await page.locator("dialog .danger").click();
+  await erin.locator(".tag", { hasText: "disabled" }).waitFor();
+});
+
+test("in Chinese, in the dark, on a phone", async () => {
+  const desk = await Desk.open(ground, "north", "security", { locale: "zh-CN", colorScheme: "dark" });
+  await desk.page.getByRole("heading", { name: "概览" }).waitFor();
+  await desk.page.locator(".chart .line").first().waitFor({ state: "attached" });
+  await desk.shot("console-zh-dark");
+  await desk.go("policy");
+  await desk.page.locator(".chain li").first().waitFor();
+  await desk.accessible("the policy in the dark");
+  await desk.shot("console-zh-policy");
+  const phone = await Desk.open(ground, "south", "security", { viewport: { width: 360, height: 740 }, phone: true });
+  for (const key of ["overview", "peers", "policy", "lists", "held"]) {
+    await phone.go(key);
+    await phone.page.waitForLoadState("networkidle").catch(() => undefined);
+    await phone.fits(`${key} on a phone`);
+    await phone.shot(`console-phone-${key}`);
+  }
+});
+
+test("a second factor is set up, asked for at the next log-in, and one's session ends when one logs out", async () => {
+  const { page } = desks.system;
+  const mine = async (what) => {
+    await page.locator(".me").click();
+    await page.getByRole("menuitem", { name: what }).click();
+  };
+  await mine("Set up second factor");
+  await page.locator("dialog canvas.qr").waitFor();
+  await desks.system.accessible("the second factor");
+  await desks.system.shot("console-totp");
+  const secret = (await page.locator("dialog .letters").textContent()).replaceAll(" ", "");
+  await page.locator("dialog input").fill("000000");
+  await page.locator("dialog .primary").click();
+  await page.locator(".note", { hasText: "does not fit" }).waitFor();
+  const step = Math.floor(Date.now() / 30_000);
+  await page.locator("dialog input").fill(oneTime(secret, step));
+  await page.locator("dialog .primary").click();
+  await page.locator(".note", { hasText: "second factor is set up" }).waitFor();
+  await mine("Log out");
+  await page.locator("#login-name").waitFor();
+  await page.reload();
+  await page.locator("#login-name").waitFor();
+  await desks.system.enter(OWN);
+  await page.locator("#login-code").waitFor();
+  await desks.system.shot("console-code");
+  // No code serves twice; the next one is taken a step early.
+  await page.locator("#login-code").fill(oneTime(secret, Math.max(step + 1, Math.floor(Date.now() / 30_000))));
+  await page.locator(".login button[type=submit]").click();
+  await page.locator(".console").waitFor();
+});
+
+/** What an authenticator shows in a step of thirty seconds (RFC 6238). */
+function oneTime(letters, step) {
+  const bits = [...letters].map((letter) => "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".indexOf(letter).toString(2).padStart(5, "0")).join("");
+  const key = Buffer.from(bits.match(/.{8}/g).map((byte) => parseInt(byte, 2)));
+  const counter = Buffer.alloc(8);
+  counter.writeBigUInt64BE(BigInt(step));
+  const tag = createHmac("sha1", key).update(counter).digest();
+  return String((tag.readUInt32BE(tag.at(-1) & 15) & 0x7fff_ffff) % 1_000_000).padStart(6, "0");
+}

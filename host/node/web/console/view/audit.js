@@ -37,7 +37,7 @@ export class Audit {
     this.exporting = h("button", { type: "button", class: "quiet", onclick: () => this.export() }, icon("download"), t("audit.export"));
     const form = h("form", { class: "audit-form", onsubmit: (event) => { event.preventDefault(); this.search(); } }, this.span, this.outcome, Object.values(this.fields), this.go);
     this.element = h("div", { class: "stack" }, head(t("page.audit"), t("audit.hint"), this.exporting, this.verifying), this.found,
-      h("section", { class: "panel" }, form, this.size, table(this.headings, this.body), this.none, h("div", { class: "buttons center" }, this.older)));
+      h("section", { class: "panel audit-log" }, form, this.size, table(this.headings, this.body), this.none, h("div", { class: "buttons center" }, this.older)));
     this.search();
   }
 
@@ -127,7 +127,7 @@ export class Audit {
     }).catch((error) => note(refusal(error), "bad"));
     if (!done) return;
     const url = URL.createObjectURL(new Blob([`${lines.join("\n")}\n`], { type: "application/jsonl" }));
-    h("a", { href: url, download: `audit-${this.app.me.serverId}-${new Date().toISOString().slice(0, 19).replaceAll(":", "")}.jsonl` }).click();
+    h("a", { href: url, download: `audit-${this.app.what}-${new Date().toISOString().slice(0, 19).replaceAll(":", "")}.jsonl` }).click();
     setTimeout(() => URL.revokeObjectURL(url), 60_000);
     note(t("audit.exported", { n: lines.length }));
   }

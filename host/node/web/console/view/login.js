@@ -13,8 +13,8 @@ function page(app, form) {
       h("span", null, icon("lock"), t("login.safe"))));
 }
 
-function brand(text) {
-  return h("div", { class: "brand" }, h("img", { src: "/web/shared/icon.svg", alt: "", width: "48", height: "48" }), h("h1", null, t("console")), h("p", null, text));
+function brand(app, text) {
+  return h("div", { class: "brand" }, h("img", { src: "/web/shared/icon.svg", alt: "", width: "48", height: "48" }), h("h1", null, t(app.title)), h("p", null, text));
 }
 
 export function logIn(app) {
@@ -25,7 +25,7 @@ export function logIn(app) {
   const wrong = h("p", { class: "wrong", role: "alert" });
   const button = h("button", { class: "primary wide", type: "submit" }, t("login.go"));
   const form = h("form", { class: "card login", onsubmit: (event) => submit(event) },
-    brand(t("login.hint")),
+    brand(app, t("login.hint")),
     h("label", { for: "login-name" }, t("login.name")), user,
     h("label", { for: "login-password" }, t("login.password")), secret, second, wrong, button);
 
@@ -68,7 +68,7 @@ export function choosePassword(app) {
   const fresh = newPassword();
   const wrong = h("p", { class: "wrong", role: "alert" });
   const button = h("button", { class: "primary wide", type: "submit" }, t("password.set"));
-  const form = h("form", { class: "card login", onsubmit: (event) => submit(event) }, brand(t("password.first", { name: app.me.administrator.name })),
+  const form = h("form", { class: "card login", onsubmit: (event) => submit(event) }, brand(app, t("password.first", { name: app.me.administrator.name })),
     h("label", { for: "password-old" }, t("password.onetime")), old, fresh.elements, wrong, button,
     h("button", { type: "button", class: "quiet wide", onclick: () => app.logOut() }, t("logout")));
 

@@ -9,7 +9,8 @@ import { ago, carry, empty, field, head, number, panel, row, table, tag, when } 
 
 /** The list that bars servers, by what it is likely called. */
 const BARRING = /black|block|deny|bar/i;
-const DAY_MS = 86_400_000;
+/** A server renews its certificate at half of its seven days: one that has less than this left has not managed to. */
+const SOON_MS = 2 * 86_400_000;
 
 export class Peers {
   every = 5000;
@@ -71,7 +72,7 @@ export class Peers {
       ? h("button", { type: "button", class: "quiet short", onclick: () => this.change(peer, barring, false) }, icon("kept"), t("peers.allow"))
       : h("button", { type: "button", class: "quiet short danger-text", onclick: () => this.change(peer, this.lists[0], true) }, icon("refused"), t("peers.block"));
     const { certificate } = peer;
-    const soon = certificate && certificate.untilMs - Date.now() < 7 * DAY_MS;
+    const soon = certificate && certificate.untilMs - Date.now() < SOON_MS;
     return row(this.headings, [
       h("div", null, h("strong", null, name(peer.name)), h("small", null, name(`${peer.serverId} · ${peer.address}${peer.area ? ` · ${peer.area}` : ""}`))),
       h("div", null, h("span", { class: "tags" }, state), peer.down && peer.retryInMs !== undefined && h("small", null, t("peers.retry", { n: peer.failures ?? 0, seconds: Math.ceil(peer.retryInMs / 1000) }))),

@@ -126,7 +126,8 @@ export class Policy {
   async compare(button, from, to) {
     const answer = await carry(button, () => this.app.api.get(`policy/diff?from=${segment(from)}&to=${segment(to)}`));
     if (!answer) return;
-    const side = ({ what, name: of, digest: hash }) => h("div", null, h("strong", null, name(what)), h("small", null, name(of), " ", digest(hash)));
+    const title = (what) => (/^generation \d+$/.test(what) ? t("policy.generation", { n: Number(what.slice("generation ".length)) }) : t("policy.staged"));
+    const side = ({ what, name: of, digest: hash }) => h("div", null, h("strong", null, title(what)), h("small", null, name(of), " ", digest(hash)));
     dialog({ title: t("policy.compare"), wide: true, body: [
       h("div", { class: "sides" }, side(answer.from), icon("send"), side(answer.to)),
       answer.changes.length === 0 ? empty("kept", t("policy.same")) : h("ul", { class: "changes" }, answer.changes.map((change) => h("li", null, tag(t(`change.${change.kind}`)), h("span", null, name(change.words))))),

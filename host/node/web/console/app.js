@@ -1,4 +1,4 @@
-// The console of a server: who may log in sees the pages of its role (design §6), and nothing else.
+// A console, of a server or of the platform: who may log in sees the pages of its role (design §6), and nothing else.
 
 import { Api } from "./api.js";
 import { fill, h, name } from "../shared/dom.js";
@@ -7,36 +7,24 @@ import { NoVault, Vault } from "../shared/vault.js";
 import { begin, spoken, t } from "../shared/words.js";
 import { menu, note } from "../shared/dialog.js";
 import { factor, password } from "./view/account.js";
-import { Audit } from "./view/audit.js";
-import { Held } from "./view/held.js";
-import { Lists } from "./view/lists.js";
 import { choosePassword, logIn } from "./view/login.js";
-import { Overview } from "./view/overview.js";
-import { Peers } from "./view/peers.js";
-import { Policy } from "./view/policy.js";
-import { Users } from "./view/users.js";
 import { refusal } from "./say.js";
 import en from "./words/en.js";
 import zh from "./words/zh.js";
 
-/** The pages, in their order, and whose they are. */
-const PAGES = [
-  { key: "overview", icon: "overview", view: Overview, roles: ["system", "security", "audit"] },
-  { key: "peers", icon: "peers", view: Peers, roles: ["system", "security"] },
-  { key: "users", icon: "people", view: Users, roles: ["system"] },
-  { key: "policy", icon: "admin", view: Policy, roles: ["security", "audit"] },
-  { key: "lists", icon: "list", view: Lists, roles: ["security"] },
-  { key: "held", icon: "pause", view: Held, roles: ["security"] },
-  { key: "audit", icon: "search", view: Audit, roles: ["audit"] },
-];
+/** `title`: what is administered here, a key of the dictionary. `pages`: in their order, each with whose it is. */
+export async function start({ title, pages }) {
+  const vault = await Vault.open().catch(() => new NoVault());
+  await new App(title, pages, vault).start();
+}
 
 class App {
   api = new Api();
   choices = {};
   page;
 
-  constructor(vault) {
-    this.vault = vault;
+  constructor(title, all, vault) {
+    Object.assign(this, { title, all, vault });
     addEventListener("hashchange", () => this.frame && this.open());
     document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.page?.tick?.());
     this.api.addEventListener("ended", () => {
@@ -98,8 +86,13 @@ class App {
     return this.me.role;
   }
 
+  /** Which server's, or whose platform's, console this is. */
+  get what() {
+    return this.me.serverId ?? this.me.domain;
+  }
+
   get pages() {
-    return PAGES.filter((page) => page.roles.includes(this.role));
+    return this.all.filter((page) => page.roles.includes(this.role));
   }
 
   /** Builds the frame; again after another language was chosen. */
@@ -113,7 +106,7 @@ class App {
     this.frame = h("div", { class: "console" },
       h("a", { class: "skip", href: "#content", onclick: (event) => { event.preventDefault(); this.content.focus(); } }, t("skip")),
       h("header", { class: "side" },
-        h("div", { class: "brand" }, h("img", { src: "/web/shared/icon.svg", alt: "", width: "32", height: "32" }), h("div", null, h("strong", null, "Isthmus"), h("small", null, name(this.me.serverId)))),
+        h("div", { class: "brand" }, h("img", { src: "/web/shared/icon.svg", alt: "", width: "32", height: "32" }), h("div", null, h("strong", null, "Isthmus"), h("small", null, this.what))),
         this.nav, me),
       this.content);
     fill(document.body, this.frame);
@@ -129,7 +122,7 @@ class App {
       else link.removeAttribute("aria-current");
     }
     this.nav.querySelector("[aria-current]").scrollIntoView({ block: "nearest", inline: "nearest" });
-    document.title = `${t(`page.${page.key}`)} · ${this.me.serverId} · Isthmus`;
+    document.title = `${t(`page.${page.key}`)} · ${this.what} · Isthmus`;
     this.close();
     this.page = new page.view(this);
     fill(this.content, h("div", { class: ["page", page.key] }, this.page.element));
@@ -179,6 +172,3 @@ class App {
     this.leave();
   }
 }
-
-const vault = await Vault.open().catch(() => new NoVault());
-await new App(vault).start();
