@@ -23,6 +23,7 @@ mod identity;
 mod letters;
 mod lists;
 mod log_in;
+mod measures;
 mod openapi;
 mod people;
 mod plugins;

@@ -166,7 +166,7 @@ fn an_answer_that_is_not_described_is_objected_to() {
     let object = |method, path, status, media_type, body: &str| {
         CLIENT.objection(&Answer { method, path, status, media_type, body: body.as_bytes() })
     };
-    let me = r#"{"code":0,"msg":"success","userID":"a@north","name":"a","deviceID":"d","server":"north","recallS":120,"maxFileBytes":1}"#;
+    let me = r#"{"code":0,"msg":"success","userID":"a@north","name":"a","deviceID":"d","server":"north","recallS":120,"maxFileBytes":1,"measures":[]}"#;
     assert_eq!(object("GET", "/client/v1/me", 200, JSON, me), None);
     assert_eq!(object("GET", "/client/v1/me/?x=y", 200, JSON, me), None, "R2");
     let refusal = r#"{"code":1004,"msg":"there is nothing at this path"}"#;

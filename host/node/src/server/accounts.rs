@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use isthmus_domain::session::{self, Grant, Rotation};
-use isthmus_domain::{TimeId, account};
+use isthmus_domain::{TimeId, account, measure};
 use isthmus_policy::{Call, Direction, Event, Session};
 use isthmus_wire::UserId;
 use isthmus_wire::code::{Code, Refusal, Transport};
@@ -97,6 +97,14 @@ impl Server {
         caller.ok_or_else(|| no_token("the access token is unknown, expired or revoked; refresh it or log in"))
     }
 
+    /// Whether a user may write what others see. What was begun a moment before a measure was taken may still end.
+    ///
+    /// # Errors
+    /// 1105 if it is muted.
+    pub(crate) fn may_write(&self, caller: &Caller) -> Result<(), Problem> {
+        Ok(measure::may_write(&self.store.view()?, &caller.user, clock::now_ms())?)
+    }
+
     /// The full ID of a local user, given with or without `@server`.
     pub(crate) fn local_user(&self, text: &str) -> Option<UserId> {
         let full = if text.contains('@') { text.to_owned() } else { format!("{text}@{}", self.id) };
@@ -112,7 +120,7 @@ impl Server {
             return Err(Problem::Later(seconds, "too many failed log-ins; wait and try again".to_owned()));
         }
         let question = self.about_user("user.login", &user);
-        let (trail, session) = match self.gate.rule(question, (), |(), _, _| ()).await? {
+        let (mut trail, session) = match self.gate.rule(question, (), |(), _, _| ()).await? {
             Ruling::Cleared(cleared) | Ruling::Held(cleared, _) => {
                 let ((), trail, session) = cleared.into_parts();
                 (trail, session)
@@ -128,7 +136,11 @@ impl Server {
         }
         let tokens = self.open_device(user, ask.device_name, &trail, &session).await;
         drop(session);
-        tokens
+        match tokens {
+            // Suspended; who knows the password may know why.
+            Err(Problem::Refused(refusal)) => Err(self.failed(refusal, &mut trail).await),
+            tokens => tokens,
+        }
     }
 
     async fn log_in_failed(&self, mut trail: Trail) -> Problem {

@@ -195,10 +195,19 @@ async fn dispatch(
 impl Server {
     /// An administrator's act.
     pub(crate) fn act(&self, who: &Who, operation: &'static str, target: &str) -> Trail {
-        let actor = who.actor();
-        let event =
-            Event { call: internal(operation, &actor, target), outcome: "allowed".into(), code: 0, fields: Vec::new() };
-        Trail::of_event(&self.policy.begin(), event)
+        self.act_with(who, operation, target, Vec::new())
+    }
+
+    /// The same, with what else the record may hold: the audit plugins say whether it does.
+    pub(crate) fn act_with(
+        &self,
+        who: &Who,
+        operation: &'static str,
+        target: &str,
+        fields: Vec<(String, String)>,
+    ) -> Trail {
+        let call = internal(operation, &who.actor(), target);
+        Trail::of_event(&self.policy.begin(), Event { call, outcome: "allowed".into(), code: 0, fields })
     }
 
     async fn search_audit(self: &Arc<Self>, query: &str) -> Result<Value, Problem> {

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use http::Method;
 use isthmus_domain::account::{self, NewUser, User};
-use isthmus_domain::{TimeId, session};
+use isthmus_domain::measure::{self, Kind, Measure};
+use isthmus_domain::{Done, TimeId, session};
 use isthmus_wire::UserId;
 use isthmus_wire::code::{Code, Refusal};
 use serde::Deserialize;
@@ -26,10 +27,13 @@ pub(crate) enum Endpoint {
     Password,
     Devices,
     EndDevices,
+    Measures,
+    TakeMeasure,
+    LiftMeasure,
 }
 
 /// This family's part of the listener's table of contents.
-pub(crate) const ROWS: [(Method, &str, Endpoint); 7] = [
+pub(crate) const ROWS: [(Method, &str, Endpoint); 10] = [
     (Method::GET, "/admin/v1/users", Endpoint::All),
     (Method::POST, "/admin/v1/users", Endpoint::Create),
     (Method::POST, "/admin/v1/users/{id}/disable", Endpoint::Disable),
@@ -37,6 +41,9 @@ pub(crate) const ROWS: [(Method, &str, Endpoint); 7] = [
     (Method::POST, "/admin/v1/users/{id}/password", Endpoint::Password),
     (Method::GET, "/admin/v1/users/{id}/devices", Endpoint::Devices),
     (Method::POST, "/admin/v1/users/{id}/devices/end", Endpoint::EndDevices),
+    (Method::GET, "/admin/v1/users/{id}/measures", Endpoint::Measures),
+    (Method::POST, "/admin/v1/users/{id}/measures", Endpoint::TakeMeasure),
+    (Method::POST, "/admin/v1/users/{id}/measures/lift", Endpoint::LiftMeasure),
 ];
 
 /// For metrics.
@@ -49,6 +56,9 @@ pub(crate) fn label(endpoint: Endpoint) -> &'static str {
         Endpoint::Password => "users.password",
         Endpoint::Devices => "users.devices",
         Endpoint::EndDevices => "users.devices.end",
+        Endpoint::Measures => "users.measures",
+        Endpoint::TakeMeasure => "users.measures.take",
+        Endpoint::LiftMeasure => "users.measures.lift",
     }
 }
 
@@ -78,6 +88,24 @@ struct Device {
     device_id: Option<String>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct TakeMeasure {
+    measure: String,
+    #[serde(default)]
+    words: String,
+    #[serde(default)]
+    until_ms: Option<u64>,
+    #[serde(default)]
+    per_minute: Option<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LiftMeasure {
+    measure: String,
+}
+
 pub(crate) async fn dispatch(
     server: &Arc<Server>,
     endpoint: Endpoint,
@@ -93,7 +121,14 @@ pub(crate) async fn dispatch(
         Endpoint::Password => server.reset_user(who, param, parse(body)?).await,
         Endpoint::Devices => server.devices_of(param),
         Endpoint::EndDevices => server.end_devices_of(who, param, parse_or_default(body)?).await,
+        Endpoint::Measures => server.measures_of(param),
+        Endpoint::TakeMeasure => server.take_measure(who, param, parse(body)?).await,
+        Endpoint::LiftMeasure => server.lift_measure(who, param, parse(body)?).await,
     }
+}
+
+fn kind_of(text: &str) -> Result<Kind, Problem> {
+    text.parse().map_err(|wrong| Refusal::field(Code::INVALID_FIELD, "measure", wrong).into())
 }
 
 impl Server {
@@ -191,6 +226,72 @@ impl Server {
         Ok(json!({}))
     }
 
+    /// What holds about a user, warnings among it, the oldest first.
+    fn measures_of(&self, user: &str) -> Result<Value, Problem> {
+        let id = self.named_user(user)?;
+        let known = self.store.read(|view| account::find_user(view, &id))?;
+        let now_ms = clock::now_ms();
+        let measures: Vec<&Measure> = known.iter().flat_map(|user| user.measures_at(now_ms)).collect();
+        Ok(json!({"measures": measures}))
+    }
+
+    /// The words are judged like any others before the user is told them.
+    async fn take_measure(self: &Arc<Self>, who: &Who, user: &str, ask: TakeMeasure) -> Result<Value, Problem> {
+        let (id, kind) = (self.named_user(user)?, kind_of(&ask.measure)?);
+        let operation = operation(kind);
+        let call = internal(operation, &who.actor(), id.as_str());
+        let said = vec![super::gate::text("measure.words", &ask.words)];
+        let words = match self.gate.texts(call, said).await?.pop().unwrap_or(Ok(ask.words)) {
+            Ok(words) => words,
+            Err((refusal, trail)) => return Err(self.refused(refusal, &trail).await),
+        };
+        let mut fields = vec![("words".to_owned(), words.clone())];
+        fields.extend(ask.until_ms.map(|ms| ("untilMs".to_owned(), ms.to_string())));
+        fields.extend(ask.per_minute.map(|many| ("perMinute".to_owned(), many.to_string())));
+        let record = self.act_with(who, operation, id.as_str(), fields).record();
+        let taken = Measure {
+            kind,
+            words,
+            by: who.actor(),
+            since_ms: clock::now_ms(),
+            until_ms: ask.until_ms,
+            per_minute: ask.per_minute,
+        };
+        let (home, now, of) = (self.id.clone(), taken.since_ms, id.clone());
+        let rule = move |tx: &mut isthmus_store::Tx<'_>| {
+            Server::scene(&home, now, |scene| measure::take(tx, scene, &of, taken, record))
+        };
+        let answer = self.measured(rule).await?;
+        if kind == Kind::Suspend {
+            self.end_device(&id, None);
+        }
+        Ok(answer)
+    }
+
+    async fn lift_measure(self: &Arc<Self>, who: &Who, user: &str, ask: LiftMeasure) -> Result<Value, Problem> {
+        let (id, kind) = (self.named_user(user)?, kind_of(&ask.measure)?);
+        let fields = vec![("measure".to_owned(), kind.to_string())];
+        let record = self.act_with(who, "admin.user.lift", id.as_str(), fields).record();
+        let (home, now) = (self.id.clone(), clock::now_ms());
+        let rule = move |tx: &mut isthmus_store::Tx<'_>| {
+            Server::scene(&home, now, |scene| measure::lift(tx, scene, &id, kind, record))
+        };
+        self.measured(rule).await
+    }
+
+    async fn measured(
+        self: &Arc<Self>,
+        rule: impl FnOnce(&mut isthmus_store::Tx<'_>) -> Result<(User, Done), isthmus_domain::Error> + Send + 'static,
+    ) -> Result<Value, Problem> {
+        let (server, epoch) = (self.clone(), self.gate.epoch());
+        let pending = self.store.submit(rule, move |(user, done)| {
+            server.people.put(user);
+            server.after(done, epoch);
+        });
+        let (user, _) = pending.await?.done().await?;
+        Ok(user_view(&user))
+    }
+
     fn named_user(&self, user: &str) -> Result<UserId, Problem> {
         let nobody = || Refusal::field(Code::NOT_FOUND, "userID", format_args!("there is no user {user}"));
         let id = self.local_user(user).ok_or_else(nobody)?;
@@ -199,7 +300,18 @@ impl Server {
     }
 }
 
+/// The measure as audit records name it.
+fn operation(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Warn => "admin.user.warn",
+        Kind::Limit => "admin.user.limit",
+        Kind::Mute => "admin.user.mute",
+        Kind::Suspend => "admin.user.suspend",
+    }
+}
+
 fn user_view(user: &User) -> Value {
+    let measures: Vec<&Measure> = user.measures_at(clock::now_ms()).collect();
     json!({"userID": user.id, "name": user.name, "phoneNumber": user.phone_number, "disabled": user.disabled,
-        "hidden": user.hidden, "createdMs": user.created_ms})
+        "hidden": user.hidden, "createdMs": user.created_ms, "measures": measures})
 }

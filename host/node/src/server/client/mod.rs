@@ -11,11 +11,13 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use isthmus_domain::mark::{self, Mark};
+use isthmus_domain::measure::Measure;
 use isthmus_net::http::{Body, BodyError, read_body};
 use isthmus_wire::code::{Code, Refusal, Transport};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::clock;
 use crate::reply::{Problem, Reply, answer, refuse, whole};
 use crate::request::{number, parse, parse_or_default};
 use crate::route::{Found, Table};
@@ -149,6 +151,9 @@ async fn dispatch(
         return value(server.refresh(parse(&body_of(body, max).await?)?).await?);
     }
     let caller = server.caller(&head.headers)?;
+    if writes(endpoint) {
+        server.may_write(&caller)?;
+    }
     match endpoint {
         // Answered elsewhere.
         Endpoint::LogIn | Endpoint::Refresh | Endpoint::Socket | Endpoint::Description | Endpoint::Media(_) => {
@@ -209,6 +214,31 @@ async fn dispatch(
     }
 }
 
+/// Whether others see something new by it, so that it is not for who is muted. Messages and files are asked about by the rules
+/// that take them; taking back and leaving say nothing.
+fn writes(endpoint: Endpoint) -> bool {
+    match endpoint {
+        Endpoint::People(endpoint) => endpoint.writes(),
+        Endpoint::Groups(endpoint) => endpoint.writes(),
+        Endpoint::LogIn
+        | Endpoint::Refresh
+        | Endpoint::LogOut
+        | Endpoint::Devices
+        | Endpoint::RevokeDevice
+        | Endpoint::Me
+        | Endpoint::Password
+        | Endpoint::Send
+        | Endpoint::Recall
+        | Endpoint::Inbox
+        | Endpoint::Acknowledge
+        | Endpoint::Marks
+        | Endpoint::Mark
+        | Endpoint::Socket
+        | Endpoint::Media(_)
+        | Endpoint::Description => false,
+    }
+}
+
 fn value(body: impl Serialize) -> Result<Value, Problem> {
     let value = serde_json::to_value(body).map_err(Problem::fault)?;
     Ok(if value.is_null() { json!({}) } else { value })
@@ -217,9 +247,10 @@ fn value(body: impl Serialize) -> Result<Value, Problem> {
 fn me(server: &Server, caller: &Caller) -> Result<Value, Problem> {
     let user = server.store.read(|view| isthmus_domain::account::find_user(view, &caller.user))?;
     let user = user.ok_or_else(|| Problem::refused(Code::NOT_FOUND, "the user is gone"))?;
+    let measures: Vec<Value> = user.measures_at(clock::now_ms()).map(Measure::told).collect();
     Ok(json!({
         "userID": user.id, "name": user.name, "deviceID": caller.device, "server": server.id,
-        "recallS": server.config.delivery.recall_s, "maxFileBytes": server.max_file(),
+        "recallS": server.config.delivery.recall_s, "maxFileBytes": server.max_file(), "measures": measures,
     }))
 }
 

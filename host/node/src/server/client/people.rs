@@ -73,6 +73,20 @@ impl Endpoint {
             Endpoint::Delete => "friends.delete",
         }
     }
+
+    /// See [`writes`](super::writes).
+    pub(super) fn writes(self) -> bool {
+        match self {
+            Endpoint::ChangeProfile | Endpoint::Ask | Endpoint::Answer => true,
+            Endpoint::Search
+            | Endpoint::Details
+            | Endpoint::Profile
+            | Endpoint::Contacts
+            | Endpoint::Requests
+            | Endpoint::IsFriend
+            | Endpoint::Delete => false,
+        }
+    }
 }
 
 /// One request: who asks, the path's parameter, the query, the body.

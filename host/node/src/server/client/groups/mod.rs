@@ -106,6 +106,34 @@ impl Endpoint {
             Endpoint::Recall => "groups.recall",
         }
     }
+
+    /// See [`writes`](super::writes).
+    pub(super) fn writes(self) -> bool {
+        match self {
+            Endpoint::Create
+            | Endpoint::Join
+            | Endpoint::Change
+            | Endpoint::Dissolve
+            | Endpoint::Invite
+            | Endpoint::Answer
+            | Endpoint::Apply
+            | Endpoint::Decide
+            | Endpoint::Ticket
+            | Endpoint::Remove
+            | Endpoint::Transfer
+            | Endpoint::Admins => true,
+            Endpoint::Mine
+            | Endpoint::Search
+            | Endpoint::Pending
+            | Endpoint::Info
+            | Endpoint::Members
+            | Endpoint::Applicants
+            | Endpoint::Withdraw
+            | Endpoint::Leave
+            | Endpoint::History
+            | Endpoint::Recall => false,
+        }
+    }
 }
 
 #[derive(Deserialize)]
