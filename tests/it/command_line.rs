@@ -5,6 +5,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use isthmus_tests::process::executable;
+use isthmus_tests::world::DOMAIN;
 use isthmus_tests::{Role, World, until};
 use serde_json::{Value, json};
 
@@ -217,5 +218,57 @@ async fn an_administrator_gives_a_user_a_phone_number_that_friends_see() {
         (&users["users"][0]["name"], &users["users"][0]["phoneNumber"]),
         (&json!("Alice Wu"), &json!("008613800138000"))
     );
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_commands_do_to_the_platforms_authority_stands_in_its_log_with_who_did_it() {
+    let mut world = World::plan().start().await;
+    let (data, scratch) = (world.platform_data(), world.folder("safe"));
+    let config = scratch.join("platform.toml");
+    std::fs::write(&config, format!("domain = {DOMAIN:?}\ndata_dir = {:?}\n", text(&data))).unwrap();
+    let ca = async |args: &[&str]| {
+        let said = said(&[&["platform", "ca"], args, &["--config", text(&config)]].concat()).await;
+        (said.0, said.2)
+    };
+    let acts = async |world: &World| -> Vec<(String, String)> {
+        let audit = world.platform_admin(Role::Audit);
+        let found = audit.get("/admin/v1/audit?operation=platform.*").await.unwrap();
+        let of = |record: &Value| {
+            let actor = record["actor"].as_str().unwrap();
+            let known = if actor.starts_with("os:") { "os" } else { actor };
+            (format!("{} by {known}", record["operation"].as_str().unwrap()), record["outcome"].to_string())
+        };
+        found["records"].as_array().unwrap().iter().map(of).collect()
+    };
+    let both = |operation: &str, outcome: &str| (format!("{operation} by os"), format!("{outcome:?}"));
+
+    let (code, words) = ca(&["export", "--out", text(&scratch.join("root.pem")), "--remove"]).await;
+    assert_eq!(code, 0, "{words}");
+    assert_ne!(ca(&["retire"]).await.0, 0, "there is nothing to retire");
+    until("the running platform has taken both", async || {
+        let found = acts(&world).await;
+        let wanted = [both("platform.ca.export", "allowed"), both("platform.ca.retire", "failed")];
+        (wanted.iter().all(|act| found.contains(act))
+            && found.iter().filter(|(act, _)| act == "platform.ca by platform").count() == 2)
+            .then_some(())
+    })
+    .await;
+
+    world.stop_platform().await;
+    let (code, words) = ca(&["import", text(&scratch.join("root.pem"))]).await;
+    assert_eq!(code, 0, "{words}");
+    let (code, said, _) = said(&["audit", "verify", "--config", text(&config)]).await;
+    assert!(code == 0, "{said}");
+    world.start_platform().await;
+    let found = acts(&world).await;
+    assert_eq!(found.iter().filter(|act| **act == both("platform.ca.import", "allowed")).count(), 1, "{found:?}");
+    assert_eq!(found.iter().filter(|act| **act == both("platform.ca.export", "allowed")).count(), 1, "{found:?}");
+    std::fs::write(data.join("acts").join("00000000-0000-7000-8000-000000000000"), "nobody did anything").unwrap();
+    until("a forged act is told from one of ours", async || {
+        let found = acts(&world).await;
+        found.iter().any(|(act, _)| act == "platform.act by unknown").then_some(())
+    })
+    .await;
     world.finish().await;
 }

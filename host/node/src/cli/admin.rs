@@ -5,9 +5,10 @@ use std::io::Read;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use super::ca::{Begun, recorded};
 use super::error::CliError;
 use super::out::{Column, Out, outline, plain, table};
-use super::target::Target;
+use super::target::{Either, Target};
 use super::when;
 use crate::admin_token::{AdminTokens, Role, read_plain};
 
@@ -199,7 +200,11 @@ fn tokens(args: &TokensArgs, out: &Out) -> Result<(), CliError> {
     let config = args.target.config()?;
     let plain_file = config.admin_tokens();
     if args.renew {
-        AdminTokens::renew(config.data_dir(), plain_file)?;
+        let renew = || AdminTokens::renew(config.data_dir(), plain_file).map(drop);
+        match &config {
+            Either::Platform(platform) => recorded(platform, Begun::of("platform.tokens.renew"), renew)?,
+            Either::Server(_) => renew()?,
+        }
     }
     let of = |role| read_plain(plain_file, role);
     let answer = json!({"system": of(Role::System)?, "security": of(Role::Security)?, "audit": of(Role::Audit)?,

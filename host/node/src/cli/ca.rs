@@ -1,5 +1,5 @@
 //! `isthmus platform ca …`: the certificate authority's files, while the platform runs or not. A running platform looks at them
-//! every few seconds.
+//! every few seconds. Each act that changes or copies something stands in the platform's audit log (`platform::acts`).
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -14,6 +14,7 @@ use super::error::CliError;
 use super::out::{Out, outline};
 use crate::config::{PlatformConfig, Sources};
 use crate::file::{PRIVATE, write_whole};
+use crate::platform::acts::{self, Acts};
 use crate::platform::permitted;
 
 #[derive(Debug, Subcommand)]
@@ -77,34 +78,82 @@ pub(super) fn run(command: PlatformCommand, out: &Out) -> Result<(), CliError> {
     match command {
         CaCommand::Init(target) => {
             let config = target.load()?;
-            Ca::open_platform(&config.ca.dir, &config.domain, permitted(&config).as_ref(), now)
-                .map_err(|error| failed(&error))?;
+            recorded(&config, Begun::of("platform.ca.init"), || {
+                Ca::open_platform(&config.ca.dir, &config.domain, permitted(&config).as_ref(), now).map(drop)
+            })?;
             show(&config, out)
         }
         CaCommand::Show(target) => show(&target.load()?, out),
         CaCommand::Export { out: file, remove, target } => export(&target.load()?, &file, remove, out),
         CaCommand::Import { file, target } => {
             let config = target.load()?;
-            Ca::import_root(&config.ca.dir, &config.domain, &text(&file)?).map_err(|error| failed(&error))?;
+            let pem = text(&file)?;
+            let begun = Begun::of("platform.ca.import").with("file", file.display());
+            recorded(&config, begun, || Ca::import_root(&config.ca.dir, &config.domain, &pem).map(drop))?;
             show(&config, out)
         }
         CaCommand::Rollover(target) => {
             let config = target.load()?;
-            Ca::roll_over(&config.ca.dir, &config.domain, permitted(&config).as_ref(), now)
-                .map_err(|error| failed(&error))?;
+            recorded(&config, Begun::of("platform.ca.rollover"), || {
+                Ca::roll_over(&config.ca.dir, &config.domain, permitted(&config).as_ref(), now).map(drop)
+            })?;
             show(&config, out)
         }
         CaCommand::Activate(target) => {
             let config = target.load()?;
-            Ca::activate(&config.ca.dir).map_err(|error| failed(&error))?;
+            recorded(&config, Begun::of("platform.ca.activate"), || Ca::activate(&config.ca.dir).map(drop))?;
             show(&config, out)
         }
         CaCommand::Retire(target) => {
             let config = target.load()?;
-            Ca::retire(&config.ca.dir).map_err(|error| failed(&error))?;
+            recorded(&config, Begun::of("platform.ca.retire"), || Ca::retire(&config.ca.dir).map(drop))?;
             show(&config, out)
         }
     }
+}
+
+/// An act that is to be recorded, with its facts.
+pub(super) struct Begun {
+    operation: &'static str,
+    facts: Vec<(&'static str, String)>,
+}
+
+impl Begun {
+    pub(super) fn of(operation: &'static str) -> Begun {
+        Begun { operation, facts: Vec::new() }
+    }
+
+    fn with(mut self, name: &'static str, value: impl std::fmt::Display) -> Begun {
+        self.facts.push((name, value.to_string()));
+        self
+    }
+}
+
+/// Carries an act out, and records how it ended; one that could not be recorded is not begun.
+pub(super) fn recorded<E: std::error::Error + 'static>(
+    config: &PlatformConfig,
+    begun: Begun,
+    work: impl FnOnce() -> Result<(), E>,
+) -> Result<(), CliError> {
+    let acts = Acts::open(config).map_err(|error| CliError::chain(&error))?;
+    let done = work().map_err(|error| CliError::chain(&error));
+    let mut record = acts::record(begun.operation, config);
+    for (name, value) in begun.facts {
+        record = record.field(name, value);
+    }
+    if begun.operation.starts_with("platform.ca.")
+        && let Ok(found) = Ca::inspect(&config.ca.dir, &config.domain, SystemTime::now())
+        && let Some(signing) = found.first()
+    {
+        record = record.field("fingerprint", signing.fingerprint.clone());
+    }
+    if let Err(error) = &done {
+        record = record.outcome("failed", 1).severity("warning").field("reason", error.to_string());
+    }
+    let noted = acts.note(&record);
+    acts.close();
+    noted.map_err(|error| CliError::chain(&error))?;
+    done
 }
 
 fn failed(error: &CaError) -> CliError {
@@ -117,16 +166,29 @@ impl CaTarget {
     }
 }
 
+/// Why a root was not exported.
+#[derive(Debug, thiserror::Error)]
+enum ExportError {
+    #[error(transparent)]
+    Ca(#[from] CaError),
+    #[error("the root could not be written")]
+    File(#[from] std::io::Error),
+}
+
 fn export(config: &PlatformConfig, file: &Path, remove: bool, out: &Out) -> Result<(), CliError> {
     let dir = &config.ca.dir;
     if file.exists() {
         return Err(CliError::Usage(format!("{} is there already; name a new file", file.display())));
     }
-    let pem = Ca::export_root(dir).map_err(|error| failed(&error))?;
-    write_whole(file, &pem, PRIVATE).map_err(|error| CliError::chain(&error))?;
-    if remove {
-        Ca::remove_root_key(dir).map_err(|error| failed(&error))?;
-    }
+    let begun = Begun::of("platform.ca.export").with("file", file.display()).with("removed", remove);
+    recorded(config, begun, || {
+        let pem = Ca::export_root(dir)?;
+        write_whole(file, &pem, PRIVATE)?;
+        if remove {
+            Ca::remove_root_key(dir)?;
+        }
+        Ok::<_, ExportError>(())
+    })?;
     show(config, out)
 }
 

@@ -4,12 +4,19 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use isthmus_domain::table::META;
+use isthmus_domain::{AuditRecord, TimeId};
 use isthmus_net::Ca;
+use isthmus_store::Reader as _;
 use serde_json::{Value, json};
 
 use super::start::publish;
 use super::{PlatformError, State, admin_settings, open_ca, peer_settings, root_file};
-use crate::reply::chain;
+use crate::clock;
+use crate::reply::{Problem, chain};
+
+/// The authority that was recorded last.
+const SEEN: &[u8] = b"authority seen";
 
 /// An issuer that nobody can sign anew is spoken of when less than this is left.
 const ISSUER_WARN: Duration = Duration::from_secs(90 * 24 * 3600);
@@ -29,7 +36,36 @@ pub(super) async fn look(state: &State) {
             tracing::error!(error = chain(&error), "the certificate authority cannot be read; the known one serves on")
         }
     }
+    if let Err(error) = notice(state).await {
+        tracing::error!(error = chain(&error), "a change of the certificate authority could not be recorded");
+    }
     warn(&state.ca.load());
+}
+
+/// Records the authority as it is, if it is another than the one recorded last: whoever has changed it, and by whatever means.
+async fn notice(state: &State) -> Result<(), Problem> {
+    let ca = state.ca.load_full();
+    let seen = format!("{}\n{}\n{}", ca.roots_pem(), ca.issuers_pem(), ca.root_online());
+    let seen = *blake3::hash(seen.as_bytes()).as_bytes();
+    let known = state.store.read(|view| view.get(META, SEEN))?;
+    if known.is_some_and(|known| *known == seen) {
+        return Ok(());
+    }
+    let now_ms = clock::now_ms();
+    let id = TimeId::mint(now_ms, &mut clock::random);
+    let record =
+        AuditRecord::new(id, now_ms, "platform.ca", "internal").actor("platform").target(ca.domain().to_owned());
+    let record = record
+        .field("fingerprint", ca.fingerprint())
+        .field("roots", ca.roots_pem().matches("BEGIN CERTIFICATE").count().to_string())
+        .field("rootOnline", ca.root_online().to_string())
+        .to_json();
+    let written = state.store.write(move |tx| {
+        tx.put(META, SEEN, &seen);
+        tx.audit(record);
+        Ok::<_, isthmus_store::StoreError>(())
+    });
+    Ok(written.await?)
 }
 
 fn look_again(state: &State) -> Result<bool, PlatformError> {

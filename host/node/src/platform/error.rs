@@ -39,6 +39,9 @@ pub enum PlatformError {
     /// Their passwords.
     #[error("administrators' passwords cannot be checked")]
     Passwords(#[from] PasswordError),
+    /// What commands have left to be recorded.
+    #[error("acts of commands could not be recorded")]
+    Acts(#[source] Box<Problem>),
     /// Their accounts could not be made.
     #[error("the administrators' accounts cannot be made")]
     Administrators(#[source] Box<Problem>),

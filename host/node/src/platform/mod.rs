@@ -1,6 +1,7 @@
 //! The role of the management platform (§5.2, §6.1, §7.5): registers servers, lets a person decide, certifies, answers queries
 //! for addresses. No message ever passes through it.
 
+pub(crate) mod acts;
 mod admin;
 mod api;
 mod authority;

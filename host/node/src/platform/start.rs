@@ -105,6 +105,7 @@ impl Platform {
         let numbered = state.store.write(|tx| registry::number_all(tx, clock::now_ms())).await;
         numbered.map_err(|error| PlatformError::Numbering(error.to_string()))?;
         state.people.appoint_first().await.map_err(|problem| PlatformError::Administrators(problem.into()))?;
+        state.take_acts().await;
         let mut tasks = JoinSet::new();
         spawn_api(&mut tasks, &state, api_listener, stop.subscribe())?;
         spawn_admin(&mut tasks, &state, admin_listener, stop.subscribe())?;
@@ -122,20 +123,24 @@ struct Opened {
 
 impl Opened {
     fn open(config: &PlatformConfig) -> Result<Opened, PlatformError> {
-        let tuning = &config.store;
-        let origin = format!("{}/platform", config.domain);
-        let store = Store::open(&Options {
-            cache_bytes: tuning.cache_mib << 20,
-            queue: tuning.queue,
-            max_batch: tuning.max_batch,
-            gather: std::time::Duration::from_micros(tuning.gather_us),
-            check_integrity: tuning.check_integrity,
-            ..Options::new(&config.data_dir, &config.keyring, "platform", &origin)
-        })?;
+        let store = Store::open(&store_options(config))?;
         let ca = open_ca(config, store.read(registry::all)?.is_empty())?;
         publish(&root_file(&config.data_dir), &ca.roots_pem())?;
         let people = people(config, &store)?;
         Ok(Opened { store, ca, people })
+    }
+}
+
+pub(super) fn store_options(config: &PlatformConfig) -> Options {
+    let tuning = &config.store;
+    let origin = format!("{}/platform", config.domain);
+    Options {
+        cache_bytes: tuning.cache_mib << 20,
+        queue: tuning.queue,
+        max_batch: tuning.max_batch,
+        gather: std::time::Duration::from_micros(tuning.gather_us),
+        check_integrity: tuning.check_integrity,
+        ..Options::new(&config.data_dir, &config.keyring, "platform", &origin)
     }
 }
 

@@ -30,7 +30,10 @@ pub(super) async fn run(state: Arc<State>, stop: watch::Receiver<bool>) {
             () = &mut stopped => break,
             _ = checkpoints.tick() => checkpoint(&state).await,
             _ = renewals.tick() => renew(&state),
-            _ = looks.tick() => authority::look(&state).await,
+            _ = looks.tick() => {
+                authority::look(&state).await;
+                state.take_acts().await;
+            }
         }
     }
     checkpoint(&state).await;
