@@ -246,10 +246,12 @@ async fn what_commands_do_to_the_platforms_authority_stands_in_its_log_with_who_
     let (code, words) = ca(&["export", "--out", text(&scratch.join("root.pem")), "--remove"]).await;
     assert_eq!(code, 0, "{words}");
     assert_ne!(ca(&["retire"]).await.0, 0, "there is nothing to retire");
-    until("the running platform has taken both", async || {
+    std::fs::write(data.join("acts").join("00000000-0000-7000-8000-000000000000"), "nobody did anything").unwrap();
+    until("the running platform has taken both, and tells the forged one from ours", async || {
         let found = acts(&world).await;
         let wanted = [both("platform.ca.export", "allowed"), both("platform.ca.retire", "failed")];
         (wanted.iter().all(|act| found.contains(act))
+            && found.iter().any(|(act, _)| act == "platform.act by unknown")
             && found.iter().filter(|(act, _)| act == "platform.ca by platform").count() == 2)
             .then_some(())
     })
@@ -264,11 +266,5 @@ async fn what_commands_do_to_the_platforms_authority_stands_in_its_log_with_who_
     let found = acts(&world).await;
     assert_eq!(found.iter().filter(|act| **act == both("platform.ca.import", "allowed")).count(), 1, "{found:?}");
     assert_eq!(found.iter().filter(|act| **act == both("platform.ca.export", "allowed")).count(), 1, "{found:?}");
-    std::fs::write(data.join("acts").join("00000000-0000-7000-8000-000000000000"), "nobody did anything").unwrap();
-    until("a forged act is told from one of ours", async || {
-        let found = acts(&world).await;
-        found.iter().any(|(act, _)| act == "platform.act by unknown").then_some(())
-    })
-    .await;
     world.finish().await;
 }
