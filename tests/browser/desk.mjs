@@ -1,4 +1,4 @@
-// Somebody in front of a server's console.
+// Somebody in front of a console: a server's, or the platform's (`platform`).
 
 import assert from "node:assert/strict";
 import fs from "node:fs";
@@ -21,9 +21,9 @@ export class Desk {
 
   /** A window at the log-in page. */
   static async at(ground, id, role, { locale = "en-GB", viewport = { width: 1360, height: 860 }, colorScheme = "light", phone = false } = {}) {
-    const context = await ground.browser.newContext({ ignoreHTTPSErrors: true, locale, viewport, colorScheme, baseURL: ground.server(id).admin, hasTouch: phone, isMobile: phone, reducedMotion: "reduce", acceptDownloads: true });
+    const context = await ground.browser.newContext({ ignoreHTTPSErrors: true, locale, viewport, colorScheme, baseURL: consoleOf(ground, id).admin, hasTouch: phone, isMobile: phone, reducedMotion: "reduce", acceptDownloads: true });
     context.setDefaultTimeout(PATIENCE);
-    if (PAGES) await context.route((url) => url.pathname === "/" || url.pathname.startsWith("/web/"), fromFolder);
+    if (PAGES) await context.route((url) => url.pathname === "/" || url.pathname.startsWith("/web/"), (route) => fromFolder(route, id));
     const page = await context.newPage();
     page.on("pageerror", (error) => ground.complaints.push(`${id} ${role}: ${error.stack}`));
     page.on("console", (message) => {
@@ -37,7 +37,7 @@ export class Desk {
   /** The one-time password of the first start, if it was not changed yet. */
   get first() {
     try {
-      return JSON.parse(fs.readFileSync(path.join(this.ground.server(this.id).dataDir, "admin-passwords.json"), "utf8"))[this.name];
+      return JSON.parse(fs.readFileSync(path.join(consoleOf(this.ground, this.id).dataDir, "admin-passwords.json"), "utf8"))[this.name];
     } catch {
       return undefined;
     }
@@ -96,9 +96,15 @@ export class Desk {
   }
 }
 
-async function fromFolder(route) {
+/** Where a console is, and the files of whatever it administers. */
+function consoleOf(ground, id) {
+  if (id !== "platform") return ground.server(id);
+  return { admin: ground.record.platform.adminUrl, dataDir: path.join(ground.folder, "demo/platform/data") };
+}
+
+async function fromFolder(route, id) {
   const { pathname } = new URL(route.request().url());
-  const file = path.join(PAGES, pathname === "/" ? "console/index.html" : pathname.slice("/web/".length));
+  const file = path.join(PAGES, pathname === "/" ? (id === "platform" ? "console/platform.html" : "console/index.html") : pathname.slice("/web/".length));
   const types = { ".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml" };
   await route.fulfill({ headers: { "content-type": types[path.extname(file)] }, body: fs.readFileSync(file) });
 }

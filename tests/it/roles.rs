@@ -140,6 +140,7 @@ async fn each_route_of_a_platform_takes_the_roles_that_it_names_and_no_other() {
         get("/admin/v1/status", ALL),
         get("/admin/v1/applications", ALL),
         get("/admin/v1/servers", ALL),
+        get("/admin/v1/certificates", ALL),
         post(format!("/admin/v1/applications/{nobody}/approve"), why(), SYSTEM),
         post(format!("/admin/v1/applications/{nobody}/reject"), why(), SYSTEM),
         post("/admin/v1/servers/nobody/suspend".to_owned(), why(), SYSTEM),

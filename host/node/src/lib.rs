@@ -21,3 +21,4 @@ pub mod shipped;
 pub mod telemetry;
 pub mod token;
 pub mod totp;
+mod web;

@@ -1,4 +1,4 @@
-//! The listener for the platform's administrators: `/admin/v1/…`, probes, metrics.
+//! The listener for the platform's administrators: `/admin/v1/…`, probes, metrics, and the console.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -16,8 +16,10 @@ use crate::admin_token::Role;
 use crate::administrators;
 use crate::reply::{Problem, Reply, answer, json, refuse, whole};
 use crate::route::{Found, Table};
-use crate::{request, telemetry};
+use crate::{request, telemetry, web};
 
+/// The page that stands at `/`: the console.
+const START: &str = "console/platform.html";
 const LOG_IN: Endpoint = Endpoint::Administrators(administrators::Endpoint::LogIn);
 const LOG_OUT: Endpoint = Endpoint::Administrators(administrators::Endpoint::LogOut);
 
@@ -30,6 +32,7 @@ pub(super) enum Endpoint {
     Approve,
     Reject,
     Servers,
+    Certificates,
     Standing(Change),
     Status,
     Audit,
@@ -47,6 +50,7 @@ pub(super) fn table() -> Result<Table<Endpoint>, matchit::InsertError> {
         (Method::POST, "/admin/v1/applications/{id}/approve", Endpoint::Approve),
         (Method::POST, "/admin/v1/applications/{id}/reject", Endpoint::Reject),
         (Method::GET, "/admin/v1/servers", Endpoint::Servers),
+        (Method::GET, "/admin/v1/certificates", Endpoint::Certificates),
         (Method::POST, "/admin/v1/servers/{id}/suspend", Endpoint::Standing(Change::Suspend)),
         (Method::POST, "/admin/v1/servers/{id}/resume", Endpoint::Standing(Change::Resume)),
         (Method::POST, "/admin/v1/servers/{id}/deregister", Endpoint::Standing(Change::Deregister)),
@@ -68,6 +72,7 @@ fn name(endpoint: Endpoint) -> &'static str {
         Endpoint::Approve => "admin.approve",
         Endpoint::Reject => "admin.reject",
         Endpoint::Servers => "admin.servers",
+        Endpoint::Certificates => "admin.certificates",
         Endpoint::Standing(Change::Suspend) => "admin.suspend",
         Endpoint::Standing(Change::Resume) => "admin.resume",
         Endpoint::Standing(Change::Deregister) => "admin.deregister",
@@ -82,7 +87,7 @@ fn name(endpoint: Endpoint) -> &'static str {
 fn roles(endpoint: Endpoint, reviewers: usize) -> Option<&'static [Role]> {
     match endpoint {
         Endpoint::Healthy | Endpoint::Ready | Endpoint::Metrics | LOG_IN => None,
-        Endpoint::Applications | Endpoint::Servers | Endpoint::Status => Some(&Role::ALL),
+        Endpoint::Applications | Endpoint::Servers | Endpoint::Certificates | Endpoint::Status => Some(&Role::ALL),
         // Everybody's own account.
         Endpoint::Administrators(_) => Some(&Role::ALL),
         // Two reviewers are two administrators.
@@ -110,7 +115,10 @@ pub(super) async fn serve(
     let (endpoint, values) = match table.find(request.method(), request.uri().path()) {
         Found::Endpoint(endpoint, values) => (endpoint, values),
         Found::WrongMethod(allowed) => return request::wrong_method(&allowed, &id),
-        Found::Nothing => return request::no_route(&id),
+        Found::Nothing => {
+            let page = web::serve(START, request.method(), request.uri().path(), request.headers());
+            return page.map_or_else(|| request::no_route(&id), |page| request::tag(page, &id));
+        }
     };
     let began = std::time::Instant::now();
     let (target, from) = (values.first().map(String::as_str).unwrap_or_default(), connection.remote.ip());
@@ -177,6 +185,7 @@ async fn dispatch(
         }
         Endpoint::Applications => answer(visit.applications(&query), id),
         Endpoint::Servers => answer(visit.servers(), id),
+        Endpoint::Certificates => answer(visit.certificates(), id),
         Endpoint::Status => answer(visit.status(), id),
         Endpoint::Audit => answer(visit.audit(&query).await, id),
         Endpoint::VerifyAudit => answer(visit.verify_audit().await, id),

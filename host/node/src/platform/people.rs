@@ -1,6 +1,6 @@
 //! What the platform's administrators decide and see (§5.2, R15: review is a person's decision).
 
-use isthmus_domain::registry::{self, Application, Approve, Asked, Change, Registration};
+use isthmus_domain::registry::{self, Application, Approve, Asked, Certificate, Change, Registration};
 use isthmus_domain::{AuditRecord, TimeId};
 use isthmus_wire::call::registry::ApplicationState;
 use isthmus_wire::{Code, ServerId};
@@ -59,7 +59,8 @@ impl Visit<'_> {
             }
         };
         let found = self.state.store.read(|view| registry::list(view, state))?;
-        Ok(json!({"applications": found.iter().map(application).collect::<Vec<_>>()}))
+        let shown = found.iter().map(application).collect::<Vec<_>>();
+        Ok(json!({"applications": shown, "reviewers": self.state.config.registry.reviewers}))
     }
 
     pub(super) async fn approve(&self, id: &str, why: Why) -> Result<Decided, Problem> {
@@ -104,21 +105,24 @@ impl Visit<'_> {
 
     pub(super) async fn reject(&self, id: &str, why: Why) -> Result<Decided, Problem> {
         let act = self.record("registry.reject").target(id.to_owned());
-        let record = self.record("registry.reject").field("application", id.to_owned());
-        let record = record.field("reason", why.reason.clone()).to_json();
-        let (rejected, by) = (application_id(id), self.who.name().to_owned());
-        let rejected = match rejected {
-            Ok(id) => {
-                let rule = move |tx: &mut isthmus_store::Tx<'_>, scene: &mut isthmus_domain::Scene<'_>| {
-                    registry::reject(tx, scene, &id, &by, &why.reason, record)
-                };
-                self.state.decide(rule).await
-            }
-            Err(problem) => Err(problem),
-        };
+        let rejected = self.reject_now(id, why).await;
         let application = self.or_record(act, rejected).await?;
         tracing::info!(application = %application.id, server = %application.server_id, "an application was rejected");
         Ok(decided(&application))
+    }
+
+    async fn reject_now(&self, id: &str, why: Why) -> Result<Application, Problem> {
+        let id = application_id(id)?;
+        let found = self.state.store.read(|view| registry::get(view, &id))?.ok_or_else(no_application)?;
+        let record = self
+            .record("registry.reject")
+            .target(found.server_id.to_string())
+            .field("application", id.to_string())
+            .field("kind", kind(&found.asked))
+            .field("reason", why.reason.clone())
+            .to_json();
+        let by = self.who.name().to_owned();
+        self.state.decide(move |tx, scene| registry::reject(tx, scene, &id, &by, &why.reason, record)).await
     }
 
     pub(super) async fn change(&self, server: &str, change: Change, why: Why) -> Result<Value, Problem> {
@@ -144,6 +148,19 @@ impl Visit<'_> {
     pub(super) fn servers(&self) -> Result<Value, Problem> {
         let all = self.state.store.read(registry::all)?;
         Ok(json!({"servers": all.iter().map(registration).collect::<Vec<_>>()}))
+    }
+
+    /// Every certificate of a server that has not expired, the newest first, and those among them that are revoked (R13).
+    pub(super) fn certificates(&self) -> Result<Value, Problem> {
+        let all = self.state.store.read(registry::all)?;
+        let now_ms = crate::clock::now_ms();
+        let of = |server: &Registration| {
+            let held = server.certificates.iter().filter(|held| held.not_after_ms > now_ms);
+            held.map(|held| (server.info.server_id.clone(), held.clone())).collect::<Vec<_>>()
+        };
+        let mut found = all.iter().flat_map(of).collect::<Vec<_>>();
+        found.sort_by_key(|(_, held)| std::cmp::Reverse(held.issued_ms));
+        Ok(json!({"certificates": found.iter().map(|(server, held)| certificate(server, held)).collect::<Vec<_>>()}))
     }
 
     /// Records of the platform's own log, the newest first; the same conditions as on a server.
@@ -269,6 +286,20 @@ fn registration(registration: &Registration) -> Value {
             shown["signatureAlgorithm"] = json!(newest.signature_algorithm);
         }
         shown["revoked"] = json!(newest.revoked_ms.is_some());
+    }
+    shown
+}
+
+fn certificate(server: &ServerId, held: &Certificate) -> Value {
+    let mut shown = json!({
+        "serverId": server, "serial": held.serial, "issuedMs": held.issued_ms, "notAfterMs": held.not_after_ms,
+    });
+    if let Some(revoked_ms) = held.revoked_ms {
+        shown["revokedMs"] = json!(revoked_ms);
+    }
+    if !held.key_algorithm.is_empty() {
+        shown["keyAlgorithm"] = json!(held.key_algorithm);
+        shown["signatureAlgorithm"] = json!(held.signature_algorithm);
     }
     shown
 }

@@ -248,7 +248,16 @@ async fn a_suspended_server_is_refused_at_once_and_a_deregistered_one_for_good()
     assert_eq!(seen["serverInfos"][0]["serverStatus"], "1", "others learn of it");
     system.post("/admin/v1/servers/north/resume", &json!({})).await.unwrap();
     assert_eq!(north.post(NODES, &ask).await.1["code"], 0);
+    let certificates = async || system.get("/admin/v1/certificates").await.unwrap()["certificates"].clone();
+    let before = certificates().await;
+    assert!(before.as_array().unwrap().iter().all(|one| one["revokedMs"].is_null()), "{before}");
     system.post("/admin/v1/servers/north/deregister", &json!({"reason": "gone"})).await.unwrap();
+    let after = certificates().await;
+    let revoked = |server: &str| {
+        let found = after.as_array().unwrap().iter().find(|one| one["serverId"] == server).unwrap();
+        found["revokedMs"].is_u64()
+    };
+    assert!(revoked("north") && !revoked("south"), "{after}");
     let body = Bytes::from(ask.to_string());
     let revoked = north.client.send(&north.to, Method::POST, NODES, body, HeaderMap::new()).await;
     assert!(revoked.is_err() || revoked.is_ok_and(|a| a.status == 403), "the certificate is revoked");

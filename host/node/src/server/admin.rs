@@ -116,7 +116,7 @@ pub(crate) async fn serve(
         Found::Endpoint(endpoint, params) => (endpoint, params),
         Found::WrongMethod(allowed) => return crate::request::wrong_method(&allowed, &id),
         Found::Nothing => {
-            let page = super::web::serve(START, request.method(), request.uri().path(), request.headers());
+            let page = crate::web::serve(START, request.method(), request.uri().path(), request.headers());
             return page.map_or_else(|| crate::request::no_route(&id), |page| crate::request::tag(page, &id));
         }
     };

@@ -43,7 +43,6 @@ mod trail;
 mod turn;
 mod users;
 mod watch;
-mod web;
 
 use std::sync::Arc;
 

@@ -12,7 +12,13 @@ import { refusal } from "./say.js";
 import en from "./words/en.js";
 import zh from "./words/zh.js";
 
-/** `title`: what is administered here, a key of the dictionary. `pages`: in their order, each with whose it is. */
+/** How often the numbers at the pages' entries are asked for. */
+const COUNT_MS = 15_000;
+
+/**
+ * `title`: what is administered here, a key of the dictionary. `pages`: in their order, each with whose it is; `count`, of the
+ * interface, answers the number of what waits there.
+ */
 export async function start({ title, pages }) {
   const vault = await Vault.open().catch(() => new NoVault());
   await new App(title, pages, vault).start();
@@ -106,11 +112,24 @@ class App {
     this.frame = h("div", { class: "console" },
       h("a", { class: "skip", href: "#content", onclick: (event) => { event.preventDefault(); this.content.focus(); } }, t("skip")),
       h("header", { class: "side" },
-        h("div", { class: "brand" }, h("img", { src: "/web/shared/icon.svg", alt: "", width: "32", height: "32" }), h("div", null, h("strong", null, "Isthmus"), h("small", null, this.what))),
+        h("div", { class: "brand" }, h("img", { src: "/web/shared/icon.svg", alt: "", width: "32", height: "32" }), h("div", null, h("strong", null, t(this.title)), h("small", null, this.what))),
         this.nav, me),
       this.content);
     fill(document.body, this.frame);
     this.open();
+    this.count();
+  }
+
+  /** What waits on pages that somebody does not look at. */
+  async count() {
+    clearTimeout(this.counting);
+    const { frame } = this;
+    for (const { key, count } of this.pages) {
+      const waiting = document.visibilityState === "visible" && key !== this.shown && count && (await count(this.api).catch(() => undefined));
+      if (this.frame !== frame) return;
+      if (typeof waiting === "number") this.badge(key, waiting);
+    }
+    this.counting = setTimeout(() => this.frame === frame && this.count(), COUNT_MS);
   }
 
   /** Shows the page that the address names. */
@@ -125,6 +144,7 @@ class App {
     document.title = `${t(`page.${page.key}`)} · ${this.what} · Isthmus`;
     this.close();
     this.page = new page.view(this);
+    this.shown = page.key;
     fill(this.content, h("div", { class: ["page", page.key] }, this.page.element));
     this.content.scrollTop = 0;
     this.keep();

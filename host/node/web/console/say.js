@@ -5,6 +5,9 @@ import { icon } from "./icons.js";
 import { note } from "../shared/dialog.js";
 import { moment, spoken, t } from "../shared/words.js";
 
+/** A server renews its certificate at half of its seven days: one that has less than this left has not managed to. */
+export const SOON_MS = 2 * 86_400_000;
+
 /** Why a call was not carried out. The server's own words say it best where there are some. */
 export function refusal(error) {
   if (error.status === 0) return t("wrong.away");
@@ -83,3 +86,8 @@ export function field(label, input, hint) {
 }
 
 export const number = (n, digits = 0) => n.toLocaleString(spoken(), { maximumFractionDigits: digits });
+
+/** One figure. */
+export function tile(title, figure, hint, kind) {
+  return h("div", { class: ["tile", kind] }, h("h2", null, title), h("p", { class: "figure" }, figure), h("small", null, hint));
+}

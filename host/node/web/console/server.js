@@ -9,6 +9,11 @@ import { Peers } from "./view/peers.js";
 import { Policy } from "./view/policy.js";
 import { Users } from "./view/users.js";
 
+async function waiting(api) {
+  const { held } = await api.poll("held?limit=100");
+  return held.filter(({ released }) => !released).length;
+}
+
 await start({
   title: "console",
   pages: [
@@ -17,7 +22,7 @@ await start({
     { key: "users", icon: "people", view: Users, roles: ["system"] },
     { key: "policy", icon: "admin", view: Policy, roles: ["security", "audit"] },
     { key: "lists", icon: "list", view: Lists, roles: ["security"] },
-    { key: "held", icon: "pause", view: Held, roles: ["security"] },
+    { key: "held", icon: "pause", view: Held, roles: ["security"], count: waiting },
     { key: "audit", icon: "search", view: Audit, roles: ["audit"] },
   ],
 });

@@ -112,7 +112,7 @@ pub(crate) async fn serve(server: Arc<Server>, table: Arc<Table<Endpoint>>, requ
         Found::Endpoint(endpoint, params) => (endpoint, params),
         Found::WrongMethod(allowed) => return crate::request::wrong_method(&allowed, &id),
         Found::Nothing => {
-            let page = crate::server::web::serve(START, request.method(), request.uri().path(), request.headers());
+            let page = crate::web::serve(START, request.method(), request.uri().path(), request.headers());
             return page.map_or_else(|| crate::request::no_route(&id), |page| crate::request::tag(page, &id));
         }
     };

@@ -3,7 +3,7 @@
 import { fill, h, name } from "../../shared/dom.js";
 import { bytes, t } from "../../shared/words.js";
 import { bar, Chart } from "../chart.js";
-import { ago, number, panel, row, table, tag } from "../say.js";
+import { ago, number, panel, row, table, tag, tile } from "../say.js";
 
 /** Of the figures that were fetched, what the chart shows. */
 const SPAN_MS = 5 * 60_000;
@@ -108,8 +108,4 @@ function slowest(histogram) {
   const at = histogram.findIndex((n) => (seen += n) >= all * 0.99);
   const bound = BOUNDS[at];
   return bound === undefined ? t("overview.over", { ms: number(BOUNDS.at(-1) / 1000) }) : bound < 1000 ? `≤ ${t("micros", { n: number(bound) })}` : `≤ ${t("millis", { n: number(bound / 1000, 1) })}`;
-}
-
-function tile(title, figure, hint, kind) {
-  return h("div", { class: ["tile", kind] }, h("h2", null, title), h("p", { class: "figure" }, figure), h("small", null, hint));
 }

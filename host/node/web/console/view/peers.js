@@ -5,12 +5,10 @@ import { icon } from "../icons.js";
 import { dialog } from "../../shared/dialog.js";
 import { t } from "../../shared/words.js";
 import { segment } from "../api.js";
-import { ago, carry, empty, field, head, number, panel, row, table, tag, when } from "../say.js";
+import { ago, carry, empty, field, head, number, panel, row, SOON_MS, table, tag, when } from "../say.js";
 
 /** The list that bars servers, by what it is likely called. */
 const BARRING = /black|block|deny|bar/i;
-/** A server renews its certificate at half of its seven days: one that has less than this left has not managed to. */
-const SOON_MS = 2 * 86_400_000;
 
 export class Peers {
   every = 5000;
