@@ -4,8 +4,8 @@ import { generateKeyPairSync, sign } from "node:crypto";
 import https from "node:https";
 
 export class Applicant {
-  constructor(ground, id) {
-    this.platform = new URL(ground.record.platform.url);
+  constructor(platform, id) {
+    this.platform = new URL(platform);
     this.id = id;
     const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
     this.key = privateKey.export({ type: "pkcs8", format: "pem" });

@@ -1,4 +1,4 @@
-// Somebody in front of a console: a server's, or the platform's (`platform`).
+// Somebody in front of a console: a server's, or a platform's.
 
 import assert from "node:assert/strict";
 import fs from "node:fs";
@@ -23,7 +23,7 @@ export class Desk {
   static async at(ground, id, role, { locale = "en-GB", viewport = { width: 1360, height: 860 }, colorScheme = "light", phone = false } = {}) {
     const context = await ground.browser.newContext({ ignoreHTTPSErrors: true, locale, viewport, colorScheme, baseURL: consoleOf(ground, id).admin, hasTouch: phone, isMobile: phone, reducedMotion: "reduce", acceptDownloads: true });
     context.setDefaultTimeout(PATIENCE);
-    if (PAGES) await context.route((url) => url.pathname === "/" || url.pathname.startsWith("/web/"), (route) => fromFolder(route, id));
+    if (PAGES) await context.route((url) => url.pathname === "/" || url.pathname.startsWith("/web/"), (route) => fromFolder(route, ground.platforms.has(id) ? "platform" : "index"));
     const page = await context.newPage();
     page.on("pageerror", (error) => ground.complaints.push(`${id} ${role}: ${error.stack}`));
     page.on("console", (message) => {
@@ -98,13 +98,12 @@ export class Desk {
 
 /** Where a console is, and the files of whatever it administers. */
 function consoleOf(ground, id) {
-  if (id !== "platform") return ground.server(id);
-  return { admin: ground.record.platform.adminUrl, dataDir: path.join(ground.folder, "demo/platform/data") };
+  return ground.platforms.get(id) ?? ground.server(id);
 }
 
-async function fromFolder(route, id) {
+async function fromFolder(route, start) {
   const { pathname } = new URL(route.request().url());
-  const file = path.join(PAGES, pathname === "/" ? (id === "platform" ? "console/platform.html" : "console/index.html") : pathname.slice("/web/".length));
+  const file = path.join(PAGES, pathname === "/" ? `console/${start}.html` : pathname.slice("/web/".length));
   const types = { ".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml" };
   await route.fulfill({ headers: { "content-type": types[path.extname(file)] }, body: fs.readFileSync(file) });
 }

@@ -29,6 +29,8 @@ export class Ground {
   people = [];
   extra = [];
   complaints = [];
+  /** By name: where each is, and its files. The demo's is `platform`. */
+  platforms = new Map();
   /** What the pages may complain of, because a test made them. */
   provoked = [];
 
@@ -40,6 +42,8 @@ export class Ground {
     ground.demo = spawn(BINARY, ["demo", "--data", path.join(ground.folder, "demo"), "--port-base", String(base), "--json"], { stdio: ["ignore", "pipe", "inherit"] });
     await lineOf(ground.demo, (line) => line.includes('"ready"'), START);
     ground.record = JSON.parse(fs.readFileSync(path.join(ground.folder, "demo/demo.json"), "utf8"));
+    const { url, adminUrl } = ground.record.platform;
+    ground.platforms.set("platform", { url, admin: adminUrl, dataDir: path.join(ground.folder, "demo/platform/data") });
     ground.browser = await chromium.launch({
       executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
       args: ["--no-sandbox", "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream", "--disable-gpu",
@@ -122,6 +126,22 @@ export class Ground {
   async startAgain(id) {
     const child = spawn(BINARY, ["server", "--config", path.join(this.folder, "demo", id, "server.toml"), "--until-stdin-closes"], { stdio: ["pipe", "ignore", "ignore"] });
     this.extra.push({ id, child });
+  }
+
+  /** Another platform, by itself, with settings of its own; a desk finds its console by its name. */
+  async platform(name, settings) {
+    const base = await freePorts();
+    const folder = path.join(this.folder, name);
+    const [url, adminUrl] = [base, base + 1].map((port) => `https://127.0.0.1:${port}`);
+    fs.mkdirSync(folder);
+    const listen = `[listen]\napi = "127.0.0.1:${base}"\nadmin = "127.0.0.1:${base + 1}"\n`;
+    fs.writeFileSync(path.join(folder, "platform.toml"), `domain = "${name}.example"\ndata_dir = "data"\nhosts = ["127.0.0.1"]\n${listen}[registry]\nallow_private_addresses = true\n${settings}\n`);
+    const child = spawn(BINARY, ["platform", "--config", path.join(folder, "platform.toml"), "--until-stdin-closes"], { stdio: ["pipe", "ignore", "ignore"] });
+    this.extra.push({ id: name, child });
+    const context = await request.newContext({ baseURL: adminUrl, ignoreHTTPSErrors: true });
+    await this.until(() => context.get("/readyz").then((answer) => answer.ok(), () => false));
+    this.platforms.set(name, { url, admin: adminUrl, dataDir: path.join(folder, "data") });
+    return url;
   }
 
   /** Ends everything. Whatever a page complained of on the way is a failure. */

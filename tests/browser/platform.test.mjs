@@ -20,7 +20,7 @@ const desks = {};
 
 before(async () => {
   ground = await Ground.start();
-  west = new Applicant(ground, "west");
+  west = new Applicant(ground.record.platform.url, "west");
 });
 after(() => ground.stop());
 
@@ -180,7 +180,7 @@ test("what the platform's administrators did is found under their names, exporte
 });
 
 test("all of it fits a phone, in Chinese and in the dark too, and axe finds nothing serious", async () => {
-  await new Applicant(ground, "east").register("East", 31_002);
+  await new Applicant(ground.record.platform.url, "east").register("East", 31_002);
   const wide = await Desk.open(ground, "platform", "audit", { locale: "zh-CN", colorScheme: "dark" });
   await wide.page.getByRole("heading", { name: "概览" }).waitFor();
   await wide.shot("platform-zh-overview");
@@ -218,4 +218,29 @@ test("an administrator chooses another password, and the old one opens nothing",
   await page.locator(".login .wrong", { hasText: "wrong" }).waitFor();
   await desks.security.enter(another);
   await page.locator(".console").waitFor();
+});
+
+test("where two have to approve, nobody lets a server in alone", async () => {
+  const applicant = new Applicant(await ground.platform("careful", "reviewers = 2"), "west");
+  const id = await applicant.register("West", 31_003);
+  const open = async (role) => {
+    const desk = await Desk.open(ground, "careful", role);
+    await desk.go("applications");
+    return [desk, desk.page.locator(`[data-application="${id}"]`)];
+  };
+  const [[first, ofSystem], [second, ofSecurity]] = [await open("system"), await open("security")];
+  const approve = async (desk, card, why) => {
+    await card.getByRole("button", { name: "Approve" }).click();
+    await desk.page.locator("dialog input").fill(why);
+    await desk.page.locator("dialog .primary").click();
+  };
+  await approve(first, ofSystem, "I know them");
+  await ofSystem.locator(".hint", { hasText: "1 of 2 approvals" }).waitFor();
+  await ofSystem.getByRole("button").first().waitFor({ state: "detached" });
+  assert.equal((await applicant.outcome()).state, "pending");
+  await ofSecurity.locator(".hint", { hasText: "I know them" }).waitFor();
+  await second.shot("platform-two");
+  await approve(second, ofSecurity, "the papers are in order");
+  await ofSecurity.waitFor({ state: "detached" });
+  assert.equal((await applicant.outcome()).state, "approved");
 });
