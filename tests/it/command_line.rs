@@ -268,3 +268,28 @@ async fn what_commands_do_to_the_platforms_authority_stands_in_its_log_with_who_
     assert_eq!(found.iter().filter(|act| **act == both("platform.ca.export", "allowed")).count(), 1, "{found:?}");
     world.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_servers_standing_is_changed_at_the_terminal_for_a_reason_that_is_recorded() {
+    let world = World::plan().start().await;
+    world.enroll("west", "https://127.0.0.1:1").await;
+    let platform = world.platform();
+    let (url, token) = (platform.admin_url(), platform.admin_token());
+    let common = ["--json", "--url", url.as_str(), "--ca", text(platform.ca_pem()), "--token", token];
+    let asks = async |args: &[&str]| said(&[&["admin"], args, &common].concat()).await;
+    for (verb, status) in [("suspend", "1"), ("resume", "0"), ("deregister", "2")] {
+        let (code, answer, words) = asks(&[verb, "west", "--reason", "a test"]).await;
+        assert_eq!(code, 0, "{verb}: {words}");
+        assert_eq!(serde_json::from_str::<Value>(&answer).unwrap()["serverStatus"], status, "{answer}");
+    }
+    let (code, answer, words) = asks(&["certificates"]).await;
+    assert_eq!(code, 0, "{words}");
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    let west = answer["certificates"].as_array().unwrap().iter().find(|one| one["serverId"] == "west").unwrap();
+    assert!(west["revokedMs"].is_u64(), "{answer}");
+    let (code, _, words) = asks(&["suspend", "nobody", "--reason", "a test"]).await;
+    assert!(code == 3 && words.contains("nobody"), "{code}: {words}");
+    let audit = world.platform_admin(Role::Audit).get("/admin/v1/audit?operation=registry.suspend&user=west").await;
+    assert_eq!(audit.unwrap()["records"][0]["fields"]["reason"], "a test");
+    world.finish().await;
+}

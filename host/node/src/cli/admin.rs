@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::ca::{Begun, recorded};
 use super::error::CliError;
 use super::out::{Column, Out, outline, plain, table};
+use super::registry::{self, RegistryCommand};
 use super::target::{Either, Target};
 use super::when;
 use crate::admin_token::{AdminTokens, Role, read_plain};
@@ -28,6 +29,9 @@ pub(super) enum AdminCommand {
     Approve {
         /// The application's ID, as `applications` lists it.
         id: String,
+        /// Why, for the audit log.
+        #[arg(long, default_value = "")]
+        reason: String,
         #[command(flatten)]
         target: Target,
     },
@@ -47,6 +51,8 @@ pub(super) enum AdminCommand {
     /// Lists the platform's registered servers.
     #[command(after_help = "Example: isthmus admin servers --config platform.toml")]
     Servers(Target),
+    #[command(flatten)]
+    Registry(RegistryCommand),
     /// Shows the administrators' tokens of a platform or server on this machine.
     #[command(
         after_help = "Example: isthmus admin tokens --config server.toml\n         isthmus admin tokens --config server.toml --renew"
@@ -124,9 +130,12 @@ pub(super) enum HeldCommand {
 pub(super) fn run(command: AdminCommand, out: &Out) -> Result<(), CliError> {
     match command {
         AdminCommand::Applications { pending, target } => applications(pending, &target, out),
-        AdminCommand::Approve { id, target } => decide(&target, &id, "approve", &json!({}), out),
+        AdminCommand::Approve { id, reason, target } => {
+            decide(&target, &id, "approve", &json!({"reason": reason}), out)
+        }
         AdminCommand::Reject { id, reason, target } => decide(&target, &id, "reject", &json!({"reason": reason}), out),
         AdminCommand::Servers(target) => servers(&target, out),
+        AdminCommand::Registry(command) => registry::run(command, out),
         AdminCommand::Tokens(args) => tokens(&args, out),
         AdminCommand::Users(UsersCommand::List(target)) => users(&target, out),
         AdminCommand::Users(UsersCommand::Add { local, name, phone, target }) => {

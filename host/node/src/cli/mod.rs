@@ -13,6 +13,7 @@ mod out;
 mod play;
 mod plugin;
 mod policy;
+mod registry;
 mod rehearse;
 mod role;
 mod target;
