@@ -68,6 +68,13 @@ class App {
     else this.leave();
   }
 
+  /** An administrator's words were read: they are not shown again in this browser. */
+  async heed(warning) {
+    this.choices.heeded = warning.sinceMs;
+    this.render();
+    await this.vault.put("choices", this.choices);
+  }
+
   async leave() {
     this.link?.stop();
     this.link = this.model = this.sender = this.chat = undefined;

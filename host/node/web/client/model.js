@@ -64,6 +64,8 @@ export class Model extends EventTarget {
   unsent = new Map();
   states = new Map();
   marks = {};
+  /** What administrators have done about this user's behaviour. */
+  measures = [];
   cursor = 0;
   oldest = NEWEST;
   /** Everything there is has been read. */
@@ -83,6 +85,8 @@ export class Model extends EventTarget {
   /** Reads what the page opens with. */
   async load() {
     this.me = await this.#api.get("/client/v1/me");
+    this.measures = this.me.measures;
+    this.#expire();
     for (const message of (await this.#kept("unsent")) ?? []) this.unsent.set(message.clientID, message);
     const [page] = await Promise.all([
       this.#api.get(`/client/v1/inbox?before=${NEWEST}&limit=${FIRST_PAGE}`),
@@ -142,6 +146,8 @@ export class Model extends EventTarget {
     else if (kind === "file.failed") this.#failed(cursor, at, event);
     else if (kind.startsWith("friend.")) this.#friend(cursor, at, event, fresh);
     else if (kind.startsWith("group.")) this.#group(cursor, at, event, fresh);
+    // What holds of the older ones was told when the page opened.
+    else if (kind.startsWith("measure.") && fresh) this.#measure(event);
   }
 
   #message(cursor, at, { kind, message, clientID, state }) {
@@ -230,6 +236,29 @@ export class Model extends EventTarget {
     }
     if (fresh) this.reloadGroups();
   }
+
+  #measure({ kind, measure, words, sinceMs, untilMs, perMinute }) {
+    if (measure !== "warn") this.measures = this.measures.filter((one) => one.measure !== measure);
+    if (kind === "measure.taken") this.measures = [...this.measures, { measure, words, sinceMs, untilMs, perMinute }];
+    this.#expire();
+  }
+
+  /** The newest of a kind that holds about this user: `warn`, `limit`, `mute`. */
+  measure(kind) {
+    return this.measures.findLast((one) => one.measure === kind && (one.untilMs ?? Infinity) > Date.now());
+  }
+
+  /** Looks again when the next measure ends; a timer counts to 24 days. */
+  #expire() {
+    clearTimeout(this.#expiring);
+    const left = this.measures.map((one) => (one.untilMs ?? Infinity) - Date.now()).filter((ms) => ms > 0);
+    const next = Math.min(...left, 86_400_000);
+    this.#expiring = setTimeout(() => {
+      this.changed();
+      this.#expire();
+    }, next + 1);
+  }
+  #expiring;
 
   chat(scene, id) {
     const key = keyOf(scene, id);

@@ -2,7 +2,7 @@
 
 import { fill, h, name } from "../../shared/dom.js";
 import { icon } from "../../shared/icons.js";
-import { bytes, t } from "../../shared/words.js";
+import { bytes, moment, t } from "../../shared/words.js";
 import { dialog, note } from "../../shared/dialog.js";
 import { pictureType, thumbnail } from "../files.js";
 import { Recorder, recordable } from "./voice.js";
@@ -23,16 +23,34 @@ export class Composer {
     this.go = h("button", { type: "button", class: "primary round send", onclick: () => (this.text.value.trim() || !recordable() ? this.#send() : this.#record()) });
     this.line = h("div", { class: "composer-line" }, this.attach, this.files, this.text, this.go);
     this.closed = h("p", { class: "composer-closed", hidden: true });
-    this.element = h("footer", { class: "composer" }, this.line, this.closed);
+    this.told = h("div", { class: "composer-told", role: "status" });
+    this.element = h("footer", { class: "composer" }, this.told, this.line, this.closed);
     this.#face();
   }
 
   render() {
     const chat = this.open();
     const gone = chat?.scene === "group" && this.app.model.groups.get(chat.id)?.gone;
-    this.line.hidden = Boolean(gone) || Boolean(this.recording);
-    this.closed.hidden = !gone;
+    const mute = this.app.model.measure("mute");
+    this.line.hidden = Boolean(gone) || Boolean(mute) || Boolean(this.recording);
+    this.closed.hidden = !gone && !mute;
     if (gone) this.closed.textContent = t("group.gone.hint");
+    else if (mute) this.closed.textContent = t("measure.muted", { until: moment(mute.untilMs), words: mute.words });
+    this.#tell();
+  }
+
+  /** What bounds the user without closing the line, and what an administrator says until it is heeded. */
+  #tell() {
+    const { app } = this;
+    const [limit, warning] = [app.model.measure("limit"), app.model.measure("warn")];
+    const unheeded = warning && warning.sinceMs > (app.choices.heeded ?? 0) ? warning : undefined;
+    const shown = JSON.stringify([limit, unheeded]);
+    if (this.shown === shown) return;
+    this.shown = shown;
+    fill(this.told,
+      unheeded && h("p", { class: "warned" }, h("span", null, t("measure.warned", { words: unheeded.words })),
+        h("button", { type: "button", class: "quiet short", onclick: () => app.heed(unheeded) }, t("measure.heeded"))),
+      limit && h("p", null, t("measure.limited", { n: limit.perMinute, until: moment(limit.untilMs), words: limit.words })));
   }
 
   /** The chat's draft. */

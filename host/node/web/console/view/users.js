@@ -6,6 +6,7 @@ import { dialog, menu, sure } from "../../shared/dialog.js";
 import { t } from "../../shared/words.js";
 import { segment } from "../api.js";
 import { ago, carry, empty, field, head, row, table, tag, when } from "../say.js";
+import { mark, measures } from "./measures.js";
 
 /** Rows at once; whoever is beyond is found by search. */
 const SHOWN = 200;
@@ -46,7 +47,7 @@ export class Users {
       h("div", null, h("strong", null, name(user.name)), h("small", null, name(user.userID))),
       user.phoneNumber ? name(user.phoneNumber) : "–",
       when(user.createdMs),
-      h("span", { class: "tags" }, user.disabled ? tag(t("users.disabled"), "bad") : tag(t("users.active"), "good"), user.hidden && tag(t("users.hidden"))),
+      h("span", { class: "tags" }, user.disabled ? tag(t("users.disabled"), "bad") : !user.measures.some((one) => one.measure === "suspend") && tag(t("users.active"), "good"), user.measures.filter((one) => one.measure !== "warn").map(mark), user.hidden && tag(t("users.hidden"))),
       more,
     ], { dataset: { user: user.userID } });
   }
@@ -54,6 +55,7 @@ export class Users {
   acts(user, anchor) {
     menu(anchor, [
       { label: t("users.devices"), icon: "device", act: () => this.devices(user) },
+      { label: t("measures"), icon: "notice", act: () => measures(this, user) },
       { label: t("users.reset"), icon: "lock", act: () => this.reset(user) },
       user.disabled
         ? { label: t("users.enable"), icon: "kept", act: () => this.able(user, "enable") }
