@@ -2,14 +2,17 @@
 
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
 
+use isthmus_node::clock::now_ms;
 use isthmus_tests::client::password_of;
 use isthmus_tests::process::{MOMENT, executable};
 use isthmus_tests::world::free_port;
-use isthmus_tests::{SOON, World, until};
+use isthmus_tests::{Role, SOON, World, until};
+use serde_json::json;
+use tempfile::TempDir;
 
 /// Without tmux the test is skipped, and says so past the harness, which keeps what passing tests print to itself. In CI, where
 /// `.ci/run` has installed it, that is a failure.
@@ -23,24 +26,31 @@ fn tmux_is_there() -> bool {
     there
 }
 
-/// A terminal of its own, with a program in it.
+/// A terminal of its own, with a program in it. Its server lies in a folder of its own, which is there until it has ended; if this
+/// process is killed, it ends by itself.
 struct Terminal {
-    socket: PathBuf,
+    folder: TempDir,
 }
 
+const CONFIG: &str = "set -g remain-on-exit on\nset -g status off\nrun-shell -b -d 300 -C kill-server\n";
+
 impl Terminal {
-    fn start(folder: &Path, name: &str, program: &[&str]) -> Terminal {
-        let terminal = Terminal { socket: folder.join(name) };
-        let config = folder.join("tmux.conf");
-        std::fs::write(&config, "set -g remain-on-exit on\nset -g status off\n").unwrap();
+    fn start(program: &[&str]) -> Terminal {
+        let terminal = Terminal { folder: tempfile::tempdir().unwrap() };
+        let config = terminal.folder.path().join("tmux.conf");
+        std::fs::write(&config, CONFIG).unwrap();
         let begin = ["-f", config.to_str().unwrap(), "new-session", "-d", "-x", "80", "-y", "24"];
         terminal.tmux(&[&begin, program].concat());
         terminal
     }
 
+    fn socket(&self) -> PathBuf {
+        self.folder.path().join("socket")
+    }
+
     fn tmux(&self, args: &[&str]) -> String {
         let mut command = Command::new("tmux");
-        command.arg("-u").arg("-S").arg(&self.socket).args(args);
+        command.arg("-u").arg("-S").arg(self.socket()).args(args);
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ISTHMUS_") || name == "TMUX") {
             command.env_remove(name);
         }
@@ -83,7 +93,8 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        let _ = Command::new("tmux").arg("-S").arg(&self.socket).arg("kill-server").output();
+        let ended = Command::new("tmux").arg("-S").arg(self.socket()).arg("kill-server").output();
+        assert!(std::thread::panicking() || ended.unwrap().status.success(), "the terminal goes on");
     }
 }
 
@@ -101,7 +112,7 @@ async fn alice_chats_with_carol_on_the_other_server_from_a_terminal() {
     let (url, ca) = (format!("https://{client}"), world.north().running().ca.display().to_string());
     let isthmus = executable().to_str().unwrap();
     let program = [isthmus, "chat", &url, "--user", "alice", "--ca", &ca, "--session", session.to_str().unwrap()];
-    let alice = Terminal::start(&folder, "first", &program);
+    let alice = Terminal::start(&program);
     alice.shows("Password of alice").await;
     alice.line(&password_of("alice"));
     let screen = alice.shows("online").await;
@@ -141,8 +152,13 @@ async fn alice_chats_with_carol_on_the_other_server_from_a_terminal() {
     alice.shows("said meanwhile  [sending]").await;
     world.site_mut("north").start().await;
     alice.shows("said meanwhile  [delivered]").await;
+    let mute = json!({"measure": "mute", "words": "no insults", "untilMs": now_ms() + 3_600_000});
+    world.north().admin(Role::System).post("/admin/v1/users/alice/measures", &mute).await.unwrap();
+    alice.shows("you may read, but not write, until 20").await;
+    alice.line("may I?");
+    alice.shows("may I?  [refused: you are muted until").await;
     alice.tmux(&["resize-window", "-x", "40", "-y", "20"]);
-    let narrow = alice.shows("said meanwhile").await;
+    let narrow = alice.shows("may I?").await;
     assert!(narrow.lines().all(|line| line.chars().count() <= 40), "{narrow}");
     alice.line("/quit");
     alice.ended().await;
@@ -151,8 +167,7 @@ async fn alice_chats_with_carol_on_the_other_server_from_a_terminal() {
     assert_eq!(std::fs::metadata(&session).unwrap().permissions().mode() & 0o777, 0o600);
 
     carol.send("alice@north", "are you back?").await;
-    let again =
-        Terminal::start(&folder, "second", &[isthmus, "chat", "--session", session.to_str().unwrap(), "--lang", "zh"]);
+    let again = Terminal::start(&[isthmus, "chat", "--session", session.to_str().unwrap(), "--lang", "zh"]);
     again.shows("的密码").await;
     again.line(&password_of("alice"));
     again.shows("在线").await;

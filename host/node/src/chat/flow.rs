@@ -169,6 +169,11 @@ fn clock(app: &App, ms: u64) -> String {
     zoned(app, ms).map(|at| at.strftime("%H:%M").to_string()).unwrap_or_default()
 }
 
+/// Day and time.
+pub(super) fn moment(app: &App, ms: u64) -> String {
+    zoned(app, ms).map(|at| at.strftime("%Y-%m-%d %H:%M").to_string()).unwrap_or_default()
+}
+
 fn day_of(app: &App, ms: u64) -> String {
     let Some(at) = zoned(app, ms) else { return String::new() };
     let weekday = usize::try_from(at.weekday().to_monday_zero_offset()).unwrap_or_default();

@@ -23,9 +23,26 @@ impl App {
             "friend.deleted" => return self.hear_friend_deleted(cursor, event),
             "group.invited" => return self.hear_invited(event),
             "group.request" | "group.answer" | "group.notice" => return self.hear_group(cursor, event),
+            "measure.taken" | "measure.lifted" if self.link == Link::Live => self.hear_measure(event),
             _ => {}
         }
         Vec::new()
+    }
+
+    /// An administrator has done something about this user's behaviour, or ended it.
+    fn hear_measure(&mut self, event: &Value) {
+        let words = self.words();
+        let why = shown(&event["words"]);
+        let until = event["untilMs"].as_u64().map(|ms| flow::moment(self, ms)).unwrap_or_default();
+        let rate = event["perMinute"].to_string();
+        self.note = match (text(&event["kind"]), text(&event["measure"])) {
+            ("measure.lifted", _) => words.measure_over.to_owned(),
+            (_, "mute") => fill(words.muted, &[&until, &why]),
+            (_, "limit") => fill(words.limited, &[&rate, &until, &why]),
+            (_, "warn") => fill(words.warned, &[&why]),
+            // Who is suspended is told by the log-in.
+            _ => return,
+        };
     }
 
     fn hear_message(&mut self, cursor: u64, event: &Value) {

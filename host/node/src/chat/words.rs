@@ -142,6 +142,10 @@ words! {
     canceled: "{}: canceled", "{}：已取消";
     canceled_left: "what is fetched already stays for the next try", "已下载部分保留，可继续下载";
     logged_out: "this device is logged out; start `isthmus chat` again to log in", "此设备已登出；请重新运行 isthmus chat 登录";
+    muted: "you may read, but not write, until {}: {}", "在 {} 之前您可以阅读，但不能发言：{}";
+    limited: "you may send {} message(s) a minute until {}: {}", "每分钟限发 {} 条消息，至 {}：{}";
+    warned: "an administrator says to you: {}", "管理员提醒您：{}";
+    measure_over: "an administrator lifted a measure: it bounds you no more", "管理员已解除对您的限制";
     once_more: "once more to leave", "再按一次退出";
     prompt_server: "Server (https://host:port): ", "服务器 (https://host:port)：";
     prompt_user: "User: ", "用户：";
