@@ -76,71 +76,8 @@ struct RunArgs {
     #[arg(long, help_heading = "What to test")]
     may_apply: bool,
 
-    /// PEM file with the platform's root certificate.
-    #[arg(long, value_name = "FILE", help_heading = "Who the kit is")]
-    ca: Option<PathBuf>,
-    /// Folder that `isthmus conformance enroll` has filled, instead of --cert and --key.
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["cert", "key"], help_heading = "Who the kit is")]
-    identity: Option<PathBuf>,
-    /// PEM chain of the registered server that the kit is.
-    #[arg(long, value_name = "FILE", requires = "key", help_heading = "Who the kit is")]
-    cert: Option<PathBuf>,
-    /// Its key.
-    #[arg(long, value_name = "FILE", requires = "cert", help_heading = "Who the kit is")]
-    key: Option<PathBuf>,
-    /// Its serverId, where the certificate does not name it as R13 says.
-    #[arg(long, value_name = "SERVER_ID", help_heading = "Who the kit is")]
-    peer_id: Option<String>,
-    /// Where the kit listens, to hear what the target calls; the registered serverAddress must lead there.
-    #[arg(long, value_name = "ADDRESS:PORT", help_heading = "Who the kit is")]
-    listen: Option<SocketAddr>,
-    /// Another registered server, for what needs two: a folder of `enroll`.
-    #[arg(long, value_name = "DIR", help_heading = "Who the kit is")]
-    second_identity: Option<PathBuf>,
-    /// The same as files.
-    #[arg(long, value_name = "FILE", requires = "second_key", help_heading = "Who the kit is")]
-    second_cert: Option<PathBuf>,
-    #[arg(
-        long,
-        value_name = "FILE",
-        requires = "second_cert",
-        help_heading = "Who the kit is",
-        hide_short_help = true
-    )]
-    second_key: Option<PathBuf>,
-    /// A certificate of the platform that is over.
-    #[arg(long, value_name = "FILE", requires = "expired_key", help_heading = "Who the kit is")]
-    expired_cert: Option<PathBuf>,
-    #[arg(
-        long,
-        value_name = "FILE",
-        requires = "expired_cert",
-        help_heading = "Who the kit is",
-        hide_short_help = true
-    )]
-    expired_key: Option<PathBuf>,
-    /// A certificate of the platform's authority for a server that it does not know.
-    #[arg(long, value_name = "FILE", requires = "unregistered_key", help_heading = "Who the kit is")]
-    unregistered_cert: Option<PathBuf>,
-    #[arg(
-        long,
-        value_name = "FILE",
-        requires = "unregistered_cert",
-        help_heading = "Who the kit is",
-        hide_short_help = true
-    )]
-    unregistered_key: Option<PathBuf>,
-    /// The certificate of a server that has deregistered: an earlier identity of the kit's, for instance.
-    #[arg(long, value_name = "FILE", requires = "deregistered_key", help_heading = "Who the kit is")]
-    deregistered_cert: Option<PathBuf>,
-    #[arg(
-        long,
-        value_name = "FILE",
-        requires = "deregistered_cert",
-        help_heading = "Who the kit is",
-        hide_short_help = true
-    )]
-    deregistered_key: Option<PathBuf>,
+    #[command(flatten)]
+    kit: KitArgs,
 
     /// userID of a user of the target.
     #[arg(long, value_name = "USER_ID", requires = "other_user", help_heading = "Users of the target")]
@@ -196,6 +133,53 @@ struct RunArgs {
     junit: Option<PathBuf>,
 }
 
+/// Who the kit is, and which other certificates it may show.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Who the kit is")]
+struct KitArgs {
+    /// PEM file with the platform's root certificate.
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Folder that `isthmus conformance enroll` has filled, instead of --cert and --key.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["cert", "key"])]
+    identity: Option<PathBuf>,
+    /// PEM chain of the registered server that the kit is.
+    #[arg(long, value_name = "FILE", requires = "key")]
+    cert: Option<PathBuf>,
+    /// Its key.
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    key: Option<PathBuf>,
+    /// Its serverId, where the certificate does not name it as R13 says.
+    #[arg(long, value_name = "SERVER_ID")]
+    peer_id: Option<String>,
+    /// Where the kit listens, to hear what the target calls; the registered serverAddress must lead there.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    /// Another registered server, for what needs two: a folder of `enroll`.
+    #[arg(long, value_name = "DIR")]
+    second_identity: Option<PathBuf>,
+    /// The same as files.
+    #[arg(long, value_name = "FILE", requires = "second_key")]
+    second_cert: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", requires = "second_cert", hide_short_help = true)]
+    second_key: Option<PathBuf>,
+    /// A certificate of the platform that is over.
+    #[arg(long, value_name = "FILE", requires = "expired_key")]
+    expired_cert: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", requires = "expired_cert", hide_short_help = true)]
+    expired_key: Option<PathBuf>,
+    /// A certificate of the platform's authority for a server that it does not know.
+    #[arg(long, value_name = "FILE", requires = "unregistered_key")]
+    unregistered_cert: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", requires = "unregistered_cert", hide_short_help = true)]
+    unregistered_key: Option<PathBuf>,
+    /// The certificate of a server that has deregistered: an earlier identity of the kit's, for instance.
+    #[arg(long, value_name = "FILE", requires = "deregistered_key")]
+    deregistered_cert: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", requires = "deregistered_cert", hide_short_help = true)]
+    deregistered_key: Option<PathBuf>,
+}
+
 impl From<SetupError> for CliError {
     fn from(error: SetupError) -> CliError {
         CliError::Usage(crate::reply::chain(&error))
@@ -235,8 +219,9 @@ async fn try_all(args: &RunArgs, selection: &Selection) -> Result<Report, CliErr
 }
 
 async fn setup(args: &RunArgs) -> Result<Setup, CliError> {
-    let ca = args.ca.as_deref().ok_or_else(|| lacks("--ca: the platform's root certificate"))?;
-    let own = pair("--cert", args.identity.as_deref(), args.cert.as_deref(), args.key.as_deref())?;
+    let kit = &args.kit;
+    let ca = kit.ca.as_deref().ok_or_else(|| lacks("--ca: the platform's root certificate"))?;
+    let own = pair("--cert", kit.identity.as_deref(), &kit.cert, &kit.key)?;
     let own = own.ok_or_else(|| lacks("--cert and --key, or --identity: `isthmus conformance enroll` gets them"))?;
     Ok(Setup {
         target: args.target.clone(),
@@ -244,29 +229,14 @@ async fn setup(args: &RunArgs) -> Result<Setup, CliError> {
         group: args.group.clone(),
         ca: file(ca)?,
         own,
-        own_id: args.peer_id.clone(),
-        second: pair(
-            "--second-cert",
-            args.second_identity.as_deref(),
-            args.second_cert.as_deref(),
-            args.second_key.as_deref(),
-        )?,
-        expired: pair("--expired-cert", None, args.expired_cert.as_deref(), args.expired_key.as_deref())?,
-        unregistered: pair(
-            "--unregistered-cert",
-            None,
-            args.unregistered_cert.as_deref(),
-            args.unregistered_key.as_deref(),
-        )?,
-        deregistered: pair(
-            "--deregistered-cert",
-            None,
-            args.deregistered_cert.as_deref(),
-            args.deregistered_key.as_deref(),
-        )?,
+        own_id: kit.peer_id.clone(),
+        second: pair("--second-cert", kit.second_identity.as_deref(), &kit.second_cert, &kit.second_key)?,
+        expired: pair("--expired-cert", None, &kit.expired_cert, &kit.expired_key)?,
+        unregistered: pair("--unregistered-cert", None, &kit.unregistered_cert, &kit.unregistered_key)?,
+        deregistered: pair("--deregistered-cert", None, &kit.deregistered_cert, &kit.deregistered_key)?,
         platform: args.platform.clone(),
         may_apply: args.may_apply,
-        listen: args.listen,
+        listen: kit.listen,
         driver: driver(args).await?,
         patience: Duration::from_secs(args.patience),
         silence: Duration::from_secs(args.silence),
@@ -299,11 +269,11 @@ fn lacks(what: &str) -> CliError {
 fn pair(
     what: &'static str,
     identity: Option<&Path>,
-    cert: Option<&Path>,
-    key: Option<&Path>,
+    cert: &Option<PathBuf>,
+    key: &Option<PathBuf>,
 ) -> Result<Option<Pair>, CliError> {
     let in_folder = identity.map(|folder| (folder.join("certificate.pem"), folder.join("key.pem")));
-    let named = cert.zip(key).map(|(cert, key)| (cert.to_owned(), key.to_owned()));
+    let named = cert.clone().zip(key.clone());
     let files = in_folder.or(named);
     Ok(files.map(|(cert, key)| Pair::from_files(what, &cert, &key)).transpose()?)
 }
