@@ -10,7 +10,7 @@ use isthmus_tests::{Role, World, until};
 use serde_json::{Value, json};
 
 /// Runs `isthmus` to its end, off the async threads.
-async fn run(args: &[&str], input: &'static str) -> Output {
+pub(crate) async fn run(args: &[&str], input: &'static str) -> Output {
     let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
     let run = tokio::task::spawn_blocking(move || {
         let mut command = Command::new(executable());

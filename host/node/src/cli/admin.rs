@@ -1,6 +1,4 @@
-//! `isthmus admin …`: the platform's applications and servers, a server's users, outbox and held messages.
-
-use std::io::Read;
+//! `isthmus admin …`: the platform's applications and servers; a server's administrators, peers, outbox and held messages.
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -10,6 +8,7 @@ use super::error::CliError;
 use super::out::{Column, Out, outline, plain, table};
 use super::registry::{self, RegistryCommand};
 use super::target::{Either, Target};
+use super::users::{self, UsersCommand};
 use super::when;
 use crate::admin_token::{AdminTokens, Role, read_plain};
 
@@ -61,6 +60,15 @@ pub(super) enum AdminCommand {
     /// A server's users.
     #[command(subcommand)]
     Users(UsersCommand),
+    /// The administrators' accounts of a server.
+    #[command(subcommand)]
+    Administrators(AdministratorsCommand),
+    /// Lists the other servers: whether they are up, what waits for them, until when their certificates hold.
+    #[command(after_help = "Example: isthmus admin peers --config server.toml")]
+    Peers(Target),
+    /// Shows what goes on at a server now: messages, policy, devices, peers, storage.
+    #[command(after_help = "Example: isthmus admin overview --config server.toml --json")]
+    Overview(Target),
     /// Shows what waits for other servers.
     #[command(after_help = "Example: isthmus admin outbox --config server.toml")]
     Outbox(Target),
@@ -82,23 +90,15 @@ pub(super) struct TokensArgs {
 }
 
 #[derive(Debug, Subcommand)]
-pub(super) enum UsersCommand {
-    /// Lists them.
-    #[command(after_help = "Example: isthmus admin users list --config server.toml")]
+pub(super) enum AdministratorsCommand {
+    /// Lists them: who they are, and whether they have chosen a password and a second factor.
+    #[command(after_help = "Example: isthmus admin administrators list --config server.toml")]
     List(Target),
-    /// Creates one. The password is read from ISTHMUS_PASSWORD or from standard input.
-    #[command(
-        after_help = "Example: isthmus admin users add alice --name 'Alice Wu' --config server.toml < password.txt"
-    )]
-    Add {
-        /// The part of the userID before the `@`.
-        local: String,
-        /// The name people see.
-        #[arg(long)]
+    /// Gives an account a new one-time password, which is shown once. Takes the token of the account's own role.
+    #[command(after_help = "Example: isthmus admin administrators reset sysadmin --config server.toml")]
+    Reset {
+        /// The account's name, as `list` shows it.
         name: String,
-        /// With country code, as 008613800138000. Friends alone see it.
-        #[arg(long)]
-        phone: Option<String>,
         #[command(flatten)]
         target: Target,
     },
@@ -118,10 +118,13 @@ pub(super) enum HeldCommand {
         target: Target,
     },
     /// Drops one; its sender is told.
-    #[command(after_help = "Example: isthmus admin held drop h-12 --config server.toml")]
+    #[command(after_help = "Example: isthmus admin held drop h-12 --reason 'no advertisements' --config server.toml")]
     Drop {
         /// As `list` shows it.
         id: String,
+        /// Why, in words for its sender.
+        #[arg(long, default_value = "")]
+        reason: String,
         #[command(flatten)]
         target: Target,
     },
@@ -137,14 +140,19 @@ pub(super) fn run(command: AdminCommand, out: &Out) -> Result<(), CliError> {
         AdminCommand::Servers(target) => servers(&target, out),
         AdminCommand::Registry(command) => registry::run(command, out),
         AdminCommand::Tokens(args) => tokens(&args, out),
-        AdminCommand::Users(UsersCommand::List(target)) => users(&target, out),
-        AdminCommand::Users(UsersCommand::Add { local, name, phone, target }) => {
-            add_user(&target, &local, &name, phone.as_deref(), out)
+        AdminCommand::Users(command) => users::run(command, out),
+        AdminCommand::Administrators(AdministratorsCommand::List(target)) => administrators(&target, out),
+        AdminCommand::Administrators(AdministratorsCommand::Reset { name, target }) => {
+            reset_administrator(&target, &name, out)
         }
+        AdminCommand::Peers(target) => peers(&target, out),
+        AdminCommand::Overview(target) => show(&target, Role::System, "/admin/v1/figures", out),
         AdminCommand::Outbox(target) => show(&target, Role::System, "/admin/v1/outbox", out),
         AdminCommand::Held(HeldCommand::List(target)) => show(&target, Role::Security, "/admin/v1/held", out),
-        AdminCommand::Held(HeldCommand::Release { id, target }) => held(&target, &id, "release", out),
-        AdminCommand::Held(HeldCommand::Drop { id, target }) => held(&target, &id, "drop", out),
+        AdminCommand::Held(HeldCommand::Release { id, target }) => held(&target, &id, "release", &json!({}), out),
+        AdminCommand::Held(HeldCommand::Drop { id, reason, target }) => {
+            held(&target, &id, "drop", &json!({"reason": reason}), out)
+        }
         AdminCommand::Status(target) => show(&target, Role::System, "/admin/v1/status", out),
     }
 }
@@ -222,39 +230,47 @@ fn tokens(args: &TokensArgs, out: &Out) -> Result<(), CliError> {
     Ok(())
 }
 
-fn users(target: &Target, out: &Out) -> Result<(), CliError> {
-    const COLUMNS: &[Column<'_>] = &[("USER", |u| plain(&u["userID"])), ("NAME", |u| plain(&u["name"]))];
-    let answer = target.get(Role::System, "/admin/v1/users")?;
-    out.answer(&answer, |a| table(a, "users", COLUMNS, "no users yet"));
+fn peers(target: &Target, out: &Out) -> Result<(), CliError> {
+    const COLUMNS: &[Column<'_>] = &[
+        ("SERVER", |p| plain(&p["serverId"])),
+        ("STANDING", |p| standing(&p["status"])),
+        ("STATE", |p| if p["down"] == true { "down".to_owned() } else { "up".to_owned() }),
+        ("LETTERS", |p| plain(&p["letters"])),
+        ("LAST CONTACT", |p| p["lastContactMs"].as_u64().map_or_else(|| "-".to_owned(), when::show)),
+        ("CERTIFICATE UNTIL", |p| p["certificate"]["untilMs"].as_u64().map_or_else(|| "-".to_owned(), when::show)),
+        ("ADDRESS", |p| plain(&p["address"])),
+    ];
+    let answer = target.get(Role::System, "/admin/v1/peers")?;
+    out.answer(&answer, |a| table(a, "peers", COLUMNS, "no other server is known yet"));
     Ok(())
 }
 
-fn add_user(target: &Target, local: &str, name: &str, phone: Option<&str>, out: &Out) -> Result<(), CliError> {
-    let password = password()?;
-    let mut body = json!({"userID": local, "name": name, "password": password});
-    if let Some(phone) = phone {
-        body["phoneNumber"] = json!(phone);
-    }
-    let answer = target.post(Role::System, "/admin/v1/users", &body)?;
-    out.answer(&answer, |a| format!("created {}", a["userID"].as_str().unwrap_or(local)));
+fn administrators(target: &Target, out: &Out) -> Result<(), CliError> {
+    const COLUMNS: &[Column<'_>] = &[
+        ("NAME", |a| plain(&a["name"])),
+        ("ROLE", |a| plain(&a["role"])),
+        ("PASSWORD", |a| if a["isNew"] == true { "one-time".to_owned() } else { "own".to_owned() }),
+        ("SINCE", |a| a["passwordMs"].as_u64().map_or_else(|| "-".to_owned(), when::show)),
+        ("SECOND FACTOR", |a| if a["totp"] == true { "yes".to_owned() } else { "no".to_owned() }),
+    ];
+    let answer = target.get(Role::System, "/admin/v1/administrators")?;
+    out.answer(&answer, |a| table(a, "administrators", COLUMNS, "no administrators"));
     Ok(())
 }
 
-fn password() -> Result<String, CliError> {
-    if let Ok(password) = std::env::var("ISTHMUS_PASSWORD") {
-        return Ok(password);
-    }
-    let mut text = String::new();
-    std::io::stdin().take(4096).read_to_string(&mut text).map_err(|error| CliError::chain(&error))?;
-    let password = text.trim_end_matches(['\r', '\n']).to_owned();
-    if password.is_empty() {
-        return Err(CliError::Usage("no password: write it to standard input or into ISTHMUS_PASSWORD".into()));
-    }
-    Ok(password)
+/// Each role helps its own accounts alone: the token is chosen by the account's role.
+fn reset_administrator(target: &Target, name: &str, out: &Out) -> Result<(), CliError> {
+    let known = target.get(Role::System, "/admin/v1/administrators")?;
+    let of = known["administrators"].as_array().into_iter().flatten().find(|one| one["name"] == name);
+    let role = of.and_then(|one| Role::ALL.into_iter().find(|role| one["role"] == role.as_str()));
+    let path = format!("/admin/v1/administrators/{}/reset", segment(name));
+    let answer = target.post(role.unwrap_or(Role::System), &path, &json!({}))?;
+    out.answer(&answer, |a| format!("{name} logs in once with {} and chooses a password then", plain(&a["password"])));
+    Ok(())
 }
 
-fn held(target: &Target, id: &str, verb: &str, out: &Out) -> Result<(), CliError> {
-    let answer = target.post(Role::Security, &format!("/admin/v1/held/{}/{verb}", segment(id)), &json!({}))?;
+fn held(target: &Target, id: &str, verb: &str, body: &Value, out: &Out) -> Result<(), CliError> {
+    let answer = target.post(Role::Security, &format!("/admin/v1/held/{}/{verb}", segment(id)), body)?;
     let done = if verb == "drop" { "dropped" } else { "released" };
     out.answer(&answer, |_| format!("{done} {id}"));
     Ok(())

@@ -17,6 +17,7 @@ mod registry;
 mod rehearse;
 mod role;
 mod target;
+mod users;
 mod when;
 
 use std::process::ExitCode;

@@ -37,6 +37,19 @@ pub(super) enum PolicyCommand {
         #[command(flatten)]
         target: Target,
     },
+    /// Keeps a bundle that lies on this machine, not on the server's: its files go with the request.
+    #[command(
+        after_help = "Example: isthmus policy upload ./policy --why 'ticket 4711' --url https://im.example:7446 --ca ca.pem"
+    )]
+    Upload {
+        /// The bundle's folder on this machine.
+        dir: PathBuf,
+        /// Why, for the audit log.
+        #[arg(long, default_value = "")]
+        why: String,
+        #[command(flatten)]
+        target: Target,
+    },
     /// Starts every plugin of a bundle and judges the bundle's own cases (tests.toml). Fails if one comes out otherwise.
     #[command(after_help = "Example: isthmus policy canary staged:1a2b3c --config server.toml")]
     Canary {
@@ -121,6 +134,7 @@ pub(super) fn run(command: PolicyCommand, out: &Out) -> Result<(), CliError> {
         }
         PolicyCommand::Check { which, target } => check(&which, &target, out),
         PolicyCommand::Stage { dir, why, target } => rehearse::stage(&dir, &why, &target, out),
+        PolicyCommand::Upload { dir, why, target } => rehearse::upload(&dir, &why, &target, out),
         PolicyCommand::Canary { which, target } => rehearse::canary(&which, &target, out),
         PolicyCommand::Shadow(command) => rehearse::shadow(command, out),
         PolicyCommand::Replay(args) => rehearse::replay(&args, out),

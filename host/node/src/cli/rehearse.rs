@@ -4,13 +4,15 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::admin::segment;
 use super::error::CliError;
-use super::out::{Column, Out, plain, table};
+use super::out::{Column, Out, outline, plain, table};
 use super::policy::absolute;
 use super::target::Target;
 use super::when;
@@ -72,8 +74,12 @@ pub(super) enum ShadowCommand {
 
 #[derive(Debug, Args)]
 pub(super) struct ReplayArgs {
-    #[command(flatten)]
-    which: Which,
+    /// A bundle's folder as the server's machine sees it, `staged:DIGEST`, or a generation's number.
+    #[arg(required_unless_present = "stop")]
+    bundle: Option<String>,
+    /// Ends the replay that is under way; what it found so far is shown.
+    #[arg(long, conflicts_with = "bundle")]
+    stop: bool,
     /// Not before: 2026-05-01, 2026-05-01T12:30:00Z, or 30m, 2h, 7d (ago).
     #[arg(long, value_parser = when::read)]
     from: Option<u64>,
@@ -177,7 +183,11 @@ fn example(example: &Value) -> String {
 
 pub(super) fn replay(args: &ReplayArgs, out: &Out) -> Result<(), CliError> {
     let path = "/admin/v1/policy/replay";
-    let mut body = args.which.body()?;
+    let Some(bundle) = args.bundle.clone() else {
+        out.answer(&args.target.post(Role::Security, &format!("{path}/stop"), &json!({}))?, outline);
+        return Ok(());
+    };
+    let mut body = Which { bundle }.body()?;
     for (name, value) in [("from_ms", args.from), ("to_ms", args.to), ("limit", Some(args.limit))] {
         if let Some(value) = value {
             body[name] = json!(value);
@@ -187,10 +197,13 @@ pub(super) fn replay(args: &ReplayArgs, out: &Out) -> Result<(), CliError> {
     let bar = ProgressBar::new(view["total"].as_u64().unwrap_or_default());
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len} records, {per_sec}, {eta} left");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    while view["running"] == true {
-        std::thread::sleep(LOOK_EVERY);
+    loop {
         view = args.target.get(Role::Security, path)?;
         bar.set_position(view["done"].as_u64().unwrap_or_default());
+        if view["running"] != true {
+            break;
+        }
+        std::thread::sleep(LOOK_EVERY);
     }
     bar.finish_and_clear();
     if let Some(failed) = view["failed"].as_str() {
@@ -228,8 +241,42 @@ pub(super) fn diff(from: &str, to: &str, target: &Target, out: &Out) -> Result<(
 
 pub(super) fn stage(dir: &Path, why: &str, target: &Target, out: &Out) -> Result<(), CliError> {
     let body = json!({"dir": absolute(dir)?, "why": why});
-    let answer = target.post(Role::Security, "/admin/v1/policy/stage", &body).map_err(broken)?;
-    out.answer(&answer, |a| format!("staged {} as staged:{}", plain(&a["name"]), short(&a["digest"])));
+    staged(&target.post(Role::Security, "/admin/v1/policy/stage", &body).map_err(broken)?, out)
+}
+
+fn staged(answer: &Value, out: &Out) -> Result<(), CliError> {
+    out.answer(answer, |a| format!("staged {} as staged:{}", plain(&a["name"]), short(&a["digest"])));
+    Ok(())
+}
+
+/// A bundle from this machine.
+pub(super) fn upload(dir: &Path, why: &str, target: &Target, out: &Out) -> Result<(), CliError> {
+    let mut files = Vec::new();
+    collect(dir, "", &mut files)?;
+    if files.is_empty() {
+        return Err(CliError::Usage(format!("{} holds no files: name a bundle's folder", dir.display())));
+    }
+    let body = json!({"files": files, "why": why});
+    staged(&target.post(Role::Security, "/admin/v1/policy/upload", &body).map_err(broken)?, out)
+}
+
+/// The files below a folder, as the server is told them. Hidden ones are no part of a bundle.
+fn collect(dir: &Path, prefix: &str, files: &mut Vec<Value>) -> Result<(), CliError> {
+    let unreadable = |error| CliError::Usage(format!("{} cannot be read: {error}", dir.display()));
+    for entry in std::fs::read_dir(dir).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with('.') {
+            continue;
+        }
+        let (path, at) = (entry.path(), format!("{prefix}{name}"));
+        if path.is_dir() {
+            collect(&path, &format!("{at}/"), files)?;
+        } else {
+            files
+                .push(json!({"path": at, "base64": BASE64_STANDARD.encode(std::fs::read(&path).map_err(unreadable)?)}));
+        }
+    }
     Ok(())
 }
 

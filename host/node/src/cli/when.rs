@@ -24,6 +24,14 @@ fn read_at(text: &str, now_ms: u64) -> Result<u64, String> {
     Ok((days * 86_400 + seconds) * 1000)
 }
 
+/// Reads how long: `90s`, `30m`, `2h`, `7d`, in milliseconds.
+///
+/// # Errors
+/// Words for clap.
+pub(super) fn span(text: &str) -> Result<u64, String> {
+    ago_ms(text).filter(|ms| *ms > 0).ok_or_else(|| format!("`{text}` is no span of time; write 30m, 2h or 7d"))
+}
+
 fn ago_ms(text: &str) -> Option<u64> {
     let unit = match text.chars().last()? {
         's' => 1_000,
@@ -96,6 +104,14 @@ mod tests {
         check("2h", Some(992_800_000));
         for text in ["2025-02-29", "2026-13-01", "2026-05-01T25:00:00Z", "yesterday", "", "d", "0-1-1"] {
             check(text, None);
+        }
+    }
+
+    #[test]
+    fn a_span_has_a_unit_and_is_not_nothing() {
+        assert_eq!([span("30m"), span("7d")], [Ok(1_800_000), Ok(604_800_000)]);
+        for text in ["", "30", "0h", "2027-01-01", "-1h"] {
+            assert!(span(text).is_err(), "{text}");
         }
     }
 
