@@ -122,6 +122,7 @@ test("what was done is found in the log under its doer's name, exported, and the
   await page.getByLabel("Operation").fill("policy.*");
   await page.getByRole("button", { name: "Search" }).click();
   await page.locator("tr[data-record]", { hasText: "policy.rollback" }).first().waitFor();
+  assert.match(await page.locator("tr[data-record] time").first().textContent(), /\d\d:\d\d:\d\d/, "a log is read to the second");
   await page.locator("tr[data-record]").first().getByRole("button").click();
   await page.locator("tr.details .record").first().waitFor();
   const download = page.waitForEvent("download");

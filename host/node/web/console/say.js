@@ -76,8 +76,8 @@ export function ago(ms) {
   return h("time", { title: moment(ms), datetime: new Date(ms).toISOString() }, format.format(-n, unit));
 }
 
-export function when(ms) {
-  return h("time", { datetime: new Date(ms).toISOString() }, moment(ms));
+export function when(ms, say = moment) {
+  return h("time", { datetime: new Date(ms).toISOString() }, say(ms));
 }
 
 /** A form in a dialog: labelled fields, one act. */

@@ -46,6 +46,11 @@ export function moment(ms) {
   return format({ dateStyle: "medium", timeStyle: "short" }).format(ms);
 }
 
+/** To the second. */
+export function second(ms) {
+  return format({ dateStyle: "medium", timeStyle: "medium" }).format(ms);
+}
+
 /** A day's own number, in the reader's time. */
 export function dayOf(ms) {
   const date = new Date(ms);

@@ -3,7 +3,7 @@
 import { fill, h, name } from "../../shared/dom.js";
 import { icon } from "../icons.js";
 import { note } from "../../shared/dialog.js";
-import { t } from "../../shared/words.js";
+import { second, t } from "../../shared/words.js";
 import { carry, empty, head, number, refusal, row, table, tag, when } from "../say.js";
 
 const PAGE = 50;
@@ -74,7 +74,7 @@ export class Audit {
       if (!details.hidden && !details.firstChild) fill(details, h("td", { colspan: "7" }, this.details(record)));
     } }, icon("down"));
     const line = row(this.headings, [
-      h("div", null, when(record.time_ms), h("small", null, `#${record.index}`)),
+      h("div", null, when(record.time_ms, second), h("small", null, `#${record.index}`)),
       h("code", null, record.operation),
       tag(OUTCOMES.includes(record.outcome) ? t(`outcome.${record.outcome}`) : record.outcome, KIND[record.outcome] ?? ""),
       record.actor ? name(record.actor) : "–", record.target ? name(record.target) : "–", record.peer ? name(record.peer) : "–", toggle,
