@@ -5,7 +5,7 @@
 //! another name, fsynced and renamed, `active` last: whenever the process dies, the last good
 //! generation is whole. A record carries a keyed blake3, and an object is its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -45,6 +45,8 @@ pub(crate) struct StagedRecord {
 
 /// Bundles that wait to be activated; the oldest gives way.
 const STAGED: usize = 20;
+/// Generations to go back to; the oldest gives way. Who activated it, when and why stays in the audit log.
+const GENERATIONS: usize = if cfg!(test) { 4 } else { 500 };
 
 /// Who activates what, why.
 pub(crate) struct Act<'a> {
@@ -285,7 +287,26 @@ impl Kept {
     pub(crate) fn point_to(&mut self, number: u64) -> Result<(), ActivateError> {
         write(&self.dir.join("active"), format!("{number}\n").as_bytes())?;
         self.active = number;
+        while self.records.len() > GENERATIONS
+            && let Some(oldest) = self.records.keys().copied().find(|number| *number != self.active)
+        {
+            self.forget(oldest);
+        }
         Ok(())
+    }
+
+    /// Forgets a generation, and the files that none of the others needs. What could not be removed is only in the way.
+    fn forget(&mut self, number: u64) {
+        let Some(record) = self.records.remove(&number) else { return };
+        self.trips.remove(&number);
+        let _ = fs::remove_file(self.record_path(number));
+        let _ = fs::remove_file(self.trip_path(number));
+        let others = self.records.values().map(|record| &record.files);
+        let needed: HashSet<&String> =
+            others.chain(self.staged.iter().map(|staged| &staged.files)).flat_map(BTreeMap::values).collect();
+        for object in record.files.values().filter(|object| !needed.contains(object)) {
+            let _ = fs::remove_file(self.dir.join("objects").join(object));
+        }
     }
 }
 
@@ -374,6 +395,22 @@ mod tests {
         fs::write(dir.path().join("active.tmp"), "2").unwrap();
         let kept = Kept::open(dir.path(), &KEY).unwrap();
         assert_eq!((kept.active, kept.all().count()), (1, 1));
+    }
+
+    #[test]
+    fn the_oldest_generations_give_way_with_what_only_they_need() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut kept = Kept::open(dir.path(), &KEY).unwrap();
+        for text in ["shared", "one", "two", "shared", "three", "four"] {
+            let number = kept.keep(&files(text), &act(text)).unwrap().number;
+            kept.point_to(number).unwrap();
+        }
+        let left = |kept: &Kept| kept.all().map(|record| record.number).collect::<Vec<_>>();
+        assert_eq!(left(&kept), [3, 4, 5, 6]);
+        assert_eq!(fs::read_dir(dir.path().join("objects")).unwrap().count(), 4, "`one` alone was nobody else's");
+        let kept = Kept::open(dir.path(), &KEY).unwrap();
+        assert_eq!((left(&kept), kept.active), (vec![3, 4, 5, 6], 6));
+        kept.all().for_each(|record| drop(kept.files(record).unwrap()));
     }
 
     #[test]

@@ -53,7 +53,7 @@ pub(crate) fn policy(house: &House, reuse: bool) -> Policy {
 /// Five plugins and lists of 100,000 entries together.
 pub(crate) fn large(house: &House) -> PathBuf {
     let more = "[[plugin]]\nname = \"numbers\"\ncomponent = \"builtin:dlp-cn\"\n\
-                [[plugin]]\nname = \"rates\"\ncomponent = \"builtin:rate-guard\"\ngrants = [\"counters\"]\n\
+                [[plugin]]\nname = \"rates\"\ncomponent = \"builtin:rate-guard\"\ngrants = [\"counters\", \"lists\"]\n\
                 [[plugin.settings.limits]]\nper = [\"peer\"]\nrate = \"1000/minute\"\n";
     let limits = "[plugin.limits]\nmemory_mib = 64\n";
     let manifest =
