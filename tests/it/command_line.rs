@@ -293,3 +293,43 @@ async fn a_servers_standing_is_changed_at_the_terminal_for_a_reason_that_is_reco
     assert_eq!(audit.unwrap()["records"][0]["fields"]["reason"], "a test");
     world.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reviewer_at_the_command_line_sees_old_and_new_and_says_why() {
+    let world = World::plan().start().await;
+    let west = world.enrolled_peer("west").await;
+    let change = json!({"serverInfo": {"serverName": "The far West"}, "fields": ["serverName"]});
+    let (_, applied) = west.ask_platform(&world, "/sns/managernode/update", &change).await;
+    let id = applied["applicationId"].as_str().unwrap();
+    let token = world.platform_admin_token(Role::System);
+    let url = world.platform().admin_url();
+    let admin = async |args: &[&str]| {
+        let whom = ["--url", &url, "--ca", text(world.platform().ca_pem()), "--token", &token];
+        let (code, out, words) = said(&[&["admin"], args, &whom].concat()).await;
+        assert_eq!(code, 0, "{args:?}: {words}");
+        out
+    };
+    let pending = admin(&["applications", "--pending"]).await;
+    assert!(pending.contains("serverName: Server west -> The far West"), "{pending}");
+    let one = admin(&["application", id]).await;
+    let row = one.lines().find(|line| line.starts_with("serverName")).unwrap();
+    assert!(row.contains("Server west") && row.contains("The far West") && one.contains("APPLIED FOR"), "{one}");
+    let done = admin(&["approve", id, "--reason", "their office confirms it"]).await;
+    assert!(done.contains("approved"), "{done}");
+    let one = admin(&["application", id]).await;
+    assert!(one.contains("their office confirms it") && one.contains("state: approved"), "{one}");
+    let (code, _, words) = said(&[
+        "admin",
+        "application",
+        "a-1",
+        "--url",
+        &url,
+        "--ca",
+        text(world.platform().ca_pem()),
+        "--token",
+        &token,
+    ])
+    .await;
+    assert!(code == 2 && words.contains("there is no application a-1"), "{code} {words}");
+    world.finish().await;
+}

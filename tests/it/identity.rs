@@ -24,6 +24,7 @@ async fn nobody_gets_in_without_a_valid_certificate_of_the_platform() {
         ("self-signed", Some(pki::self_signed("west"))),
         ("another CA of the same name", Some(pki::issued(&pki::wrong_ca(), "west", now, 30))),
         ("expired", Some(pki::expired(&world.ca(), "west"))),
+        ("not valid yet", Some(pki::not_yet_valid(&world.ca(), "west"))),
         ("two names in one", Some(pki::forged(&folder, "west", |p| pki::two_faced(p, "north")))),
         ("not made for calling", Some(pki::forged(&folder, "west", pki::for_servers_only))),
     ];

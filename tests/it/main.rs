@@ -25,6 +25,7 @@ mod letters;
 mod lists;
 mod log_in;
 mod measures;
+mod notices;
 mod openapi;
 mod people;
 mod plugins;

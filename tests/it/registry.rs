@@ -1,11 +1,13 @@
 //! The platform's registry and authority as servers live with them: changes that come at once, none that go back, certificates
 //! and roots that follow one another while everything runs.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use http::Method;
-use isthmus_net::Ca;
-use isthmus_tests::{Peer, Role, World, text_message, until};
+use isthmus_net::{Ca, PeerAddress};
+use isthmus_tests::{Console, Peer, Role, World, text_message, until};
 use serde_json::json;
 
 use isthmus_tests::world::DOMAIN;
@@ -205,5 +207,68 @@ async fn an_operator_is_told_where_the_server_stands_at_each_stage() {
     world.change_standing("north", "resume").await;
     stage("serving; the certificate holds for").await;
     child.stop().await;
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_two_reviewers_a_server_comes_in_by_the_word_of_two_people_of_two_roles_and_not_before() {
+    let world = World::plan().platform("registry.reviewers", 2).start().await;
+    let data = world.platform_data();
+    let child = world.applicant("north", &[]).await;
+    let path = until("north applies", async || {
+        let waiting = world.platform_admin(Role::System).get("/admin/v1/applications?state=pending").await.unwrap();
+        let id = waiting["applications"][0]["applicationId"].as_str()?.to_owned();
+        Some(format!("/admin/v1/applications/{id}/approve"))
+    })
+    .await;
+    let mut audit = Console::settled(world.platform_anonymous(), &data, "auditadmin").await;
+    assert_eq!(audit.post(&path, json!({"reason": "why not"})).await.0, 403);
+    let mut system = Console::settled(world.platform_anonymous(), &data, "sysadmin").await;
+    assert_eq!(system.post(&path, json!({"reason": "their office answers"})).await.1["state"], "pending");
+    // The same role's token is the same reviewer.
+    let again = world.platform_admin(Role::System).call(Method::POST, &path, Some(&json!({}))).await.unwrap();
+    assert_eq!(again.1["code"], 1201, "{}", again.1);
+    let servers = system.get("/admin/v1/servers").await.1;
+    assert_eq!(servers["servers"], json!([]), "one alone lets nobody in");
+    let mut security = Console::settled(world.platform_anonymous(), &data, "secadmin").await;
+    assert_eq!(security.post(&path, json!({"reason": "so does mine"})).await.1["state"], "approved");
+    until("north serves", async || child.ready().await.then_some(())).await;
+    let (_, all) = system.get("/admin/v1/applications?state=approved").await;
+    let words = &all["applications"][0]["approvals"];
+    let words: Vec<_> = words.as_array().unwrap().iter().map(|word| (&word["by"], &word["reason"])).collect();
+    let [first, second] = [json!("their office answers"), json!("so does mine")];
+    assert_eq!(words, [(&json!("sysadmin"), &first), (&json!("secadmin"), &second)]);
+    child.stop().await;
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_platform_goes_to_no_name_that_resolves_to_a_private_address_where_it_may_not() {
+    let mut world = World::plan().start().await;
+    let trap = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = trap.local_addr().unwrap().port();
+    let visits = Arc::new(AtomicUsize::new(0));
+    let counted = visits.clone();
+    let counting = tokio::spawn(async move {
+        while let Ok((visitor, _)) = trap.accept().await {
+            counted.fetch_add(1, Ordering::Relaxed);
+            drop(visitor);
+        }
+    });
+    world.enroll("south", &format!("https://localhost:{port}")).await;
+    let west = world.enrolled_peer("west").await;
+    let search = async |world: &World| {
+        let platform = PeerAddress::platform(&world.platform().api_url()).unwrap();
+        let (status, _, body) = west.fetch(&platform, "/sns/find/users?query=alice&page=1&size=10", &[]).await;
+        let answer: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert!(status == 200 && answer["msg"].as_str().unwrap().contains("south"), "{status} {answer}");
+    };
+    search(&world).await;
+    let before = visits.load(Ordering::Relaxed);
+    assert!(before > 0, "where it may, it goes there");
+    world.restart_platform_with("registry.allow_private_addresses", false).await;
+    search(&world).await;
+    assert_eq!(visits.load(Ordering::Relaxed), before, "where it may not, it does not");
+    counting.abort();
     world.finish().await;
 }

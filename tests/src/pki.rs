@@ -36,6 +36,12 @@ pub fn expired(ca: &Ca, id: &str) -> Credentials {
     issued(ca, id, SystemTime::now() - 3 * DAY, 2)
 }
 
+/// Issued by `ca`, and good from the day after tomorrow on.
+#[must_use]
+pub fn not_yet_valid(ca: &Ca, id: &str) -> Credentials {
+    issued(ca, id, SystemTime::now() + 2 * DAY, 2)
+}
+
 /// An authority that says of itself all that the platform's says.
 #[must_use]
 pub fn wrong_ca() -> Ca {

@@ -27,6 +27,7 @@ pub const DOMAIN: &str = "im.example";
 #[derive(Default)]
 pub struct Plan {
     servers: Vec<(String, Vec<(String, String)>)>,
+    platform: Vec<(String, String)>,
 }
 
 impl Plan {
@@ -44,11 +45,18 @@ impl Plan {
         self
     }
 
+    /// A configuration key of the platform.
+    #[must_use]
+    pub fn platform(mut self, key: &str, value: impl std::fmt::Display) -> Plan {
+        self.platform.push((key.to_owned(), value.to_string()));
+        self
+    }
+
     pub async fn start(self) -> World {
         let faults = quiet::faults();
         let dir = tempfile::tempdir().unwrap();
-        let platform = Platform::start(platform_config(dir.path())).await.unwrap();
-        let mut world = World::new(platform, dir, faults);
+        let platform = Platform::start(platform_config(dir.path(), &self.platform)).await.unwrap();
+        let mut world = World::new(platform, dir, faults, self.platform);
         for (id, settings) in self.servers {
             let sources = world.server_sources(&id, &settings);
             let config = ServerConfig::load(&sources).unwrap_or_else(|error| panic!("{error}"));
@@ -67,6 +75,7 @@ pub struct World {
     sites: Vec<Site>,
     platform: Option<Running>,
     ports: [u16; 2],
+    settings: Vec<(String, String)>,
     dir: TempDir,
     faults: u64,
     ledger: Ledger,
@@ -74,11 +83,12 @@ pub struct World {
 }
 
 impl World {
-    fn new(platform: Running, dir: TempDir, faults: u64) -> World {
+    fn new(platform: Running, dir: TempDir, faults: u64, settings: Vec<(String, String)>) -> World {
         World {
             sites: Vec::new(),
             platform: Some(platform),
             ports: [0; 2],
+            settings,
             dir,
             faults,
             ledger: Ledger::default(),
@@ -129,8 +139,11 @@ impl World {
     }
 
     pub fn platform_admin(&self, role: Role) -> Api {
-        let token = read_plain(&self.platform_data().join("admin-tokens.json"), role).unwrap();
-        self.platform_anonymous().with_token(&token)
+        self.platform_anonymous().with_token(&self.platform_admin_token(role))
+    }
+
+    pub fn platform_admin_token(&self, role: Role) -> String {
+        read_plain(&self.platform_data().join("admin-tokens.json"), role).unwrap()
     }
 
     /// The platform's admin interface, nobody logged in.
@@ -168,10 +181,18 @@ impl World {
 
     /// Starts it again, on the ports that it had.
     pub async fn start_platform(&mut self) {
-        let mut config = platform_config(self.dir.path());
+        let mut config = platform_config(self.dir.path(), &self.settings);
         config.listen.api.set_port(self.ports[0]);
         config.listen.admin.set_port(self.ports[1]);
         self.platform = Some(Platform::start(config).await.unwrap());
+    }
+
+    /// Starts it anew with another value of a configuration key.
+    pub async fn restart_platform_with(&mut self, key: &str, value: impl std::fmt::Display) {
+        self.stop_platform().await;
+        self.settings.retain(|(known, _)| known != key);
+        self.settings.push((key.to_owned(), value.to_string()));
+        self.start_platform().await;
     }
 
     /// A copy of all that the platform has, made while it rests.
@@ -204,15 +225,21 @@ impl World {
 
     /// The same; key and chain as PEM.
     pub async fn enroll_pem(&self, id: &str, url: &str) -> (String, String) {
-        let (key, csr) = new_key_and_csr(id).unwrap();
+        let (key, applied) = self.apply(id, url).await;
         let anonymous = self.peer(None);
-        let (_, applied) =
-            anonymous.ask_platform(self, "/sns/managernode/register", &registration(id, url, &csr)).await;
-        assert_eq!(applied["code"], 0, "{applied}");
         let path = format!("/admin/v1/applications/{}/approve", applied["applicationId"].as_str().unwrap());
         self.platform_admin(Role::System).post(&path, &json!({})).await.unwrap();
         let (_, answer) = anonymous.ask_platform(self, "/sns/managernode/application", &applied).await;
         (key, answer["certificate"].as_str().unwrap().to_owned())
+    }
+
+    /// Applies for a server's registration; its key, and the answer.
+    pub async fn apply(&self, id: &str, url: &str) -> (String, Value) {
+        let (key, csr) = new_key_and_csr(id).unwrap();
+        let asked = registration(id, url, &csr);
+        let (_, applied) = self.peer(None).ask_platform(self, "/sns/managernode/register", &asked).await;
+        assert_eq!(applied["code"], 0, "{applied}");
+        (key, applied)
     }
 
     /// A caller that is a registered server, at an address where nobody answers.
@@ -365,13 +392,16 @@ pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-fn platform_config(dir: &Path) -> PlatformConfig {
+fn platform_config(dir: &Path, settings: &[(String, String)]) -> PlatformConfig {
     let sources = Sources::default()
         .set("domain", DOMAIN)
         .set("data_dir", dir.join("platform/data").display())
         .set("listen.api", "127.0.0.1:0")
         .set("listen.admin", "127.0.0.1:0")
         .set("registry.allow_private_addresses", true);
+    let asked = |key: &str| settings.iter().any(|(asked, _)| asked == key);
+    let kept = sources.flags.into_iter().filter(|(key, _)| !asked(key));
+    let sources = Sources { flags: kept.chain(settings.iter().cloned()).collect(), ..Sources::default() };
     PlatformConfig::load(&sources).unwrap()
 }
 

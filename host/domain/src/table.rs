@@ -49,6 +49,10 @@ pub const PENDING: Table = Table::new(0x32, "pending applications", false);
 pub const SERIALS: Table = Table::new(0x33, "serials", true);
 /// Serial (u64) → serverId in lower case of the server that changed last with it, or nothing: a change of the platform's own.
 pub const CHANGES: Table = Table::new(0x34, "changes of the registry", false);
+/// Number → a notice that nobody has taken yet.
+pub const NOTICES: Table = Table::new(0x35, "notices", true);
+/// serverId → serial of the certificate whose end was told.
+pub const EXPIRY_TOLD: Table = Table::new(0x36, "certificates told to expire", false);
 /// Media key → a file: whose, what it is called, where its bytes lie.
 pub const MEDIA: Table = Table::new(0x60, "media", true);
 /// mediaID, media key → nothing: what servers call by an ID.

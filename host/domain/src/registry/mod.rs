@@ -5,6 +5,7 @@
 
 mod application;
 mod check;
+pub mod notice;
 mod serial;
 mod server;
 

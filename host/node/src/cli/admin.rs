@@ -23,14 +23,27 @@ pub(super) enum AdminCommand {
         #[command(flatten)]
         target: Target,
     },
-    /// Approves an application; the platform issues the certificate at once.
-    #[command(after_help = "Example: isthmus admin approve a-7f3c --config platform.toml")]
+    /// Shows one application: who applies for what and, for a change, old and new side by side.
+    #[command(after_help = "Example: isthmus admin application a-7f3c --config platform.toml")]
+    Application {
+        /// The application's ID, as `applications` lists it.
+        id: String,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Approves an application; the platform issues the certificate with the last reviewer's word.
+    #[command(
+        after_help = "Example: isthmus admin approve a-7f3c --reason 'their office answers' --config platform.toml"
+    )]
     Approve {
         /// The application's ID, as `applications` lists it.
         id: String,
-        /// Why, for the audit log.
+        /// What it was decided on, for the audit log and the other reviewer.
         #[arg(long, default_value = "")]
         reason: String,
+        /// As the second of two reviewers: the security administrator.
+        #[arg(long)]
+        second: bool,
         #[command(flatten)]
         target: Target,
     },
@@ -133,10 +146,12 @@ pub(super) enum HeldCommand {
 pub(super) fn run(command: AdminCommand, out: &Out) -> Result<(), CliError> {
     match command {
         AdminCommand::Applications { pending, target } => applications(pending, &target, out),
-        AdminCommand::Approve { id, reason, target } => {
-            decide(&target, &id, "approve", &json!({"reason": reason}), out)
+        AdminCommand::Application { id, target } => application(&target, &id, out),
+        AdminCommand::Approve { id, reason, second, target } => {
+            let role = if second { Role::Security } else { Role::System };
+            decide(&target, role, &id, "approve", &reason, out)
         }
-        AdminCommand::Reject { id, reason, target } => decide(&target, &id, "reject", &json!({"reason": reason}), out),
+        AdminCommand::Reject { id, reason, target } => decide(&target, Role::System, &id, "reject", &reason, out),
         AdminCommand::Servers(target) => servers(&target, out),
         AdminCommand::Registry(command) => registry::run(command, out),
         AdminCommand::Tokens(args) => tokens(&args, out),
@@ -170,6 +185,7 @@ fn applications(pending: bool, target: &Target, out: &Out) -> Result<(), CliErro
         ("SERVER", |a| plain(&a["serverInfo"]["serverId"])),
         ("ADDRESS", |a| plain(&a["serverInfo"]["serverAddress"])),
         ("CONTACT", |a| plain(&a["serverInfo"]["contactName"])),
+        ("CHANGES", |a| changes(a)),
         ("SINCE", |a| a["createdMs"].as_u64().map_or_else(|| "-".to_owned(), when::show)),
     ];
     let path = if pending { "/admin/v1/applications?state=pending" } else { "/admin/v1/applications" };
@@ -178,10 +194,41 @@ fn applications(pending: bool, target: &Target, out: &Out) -> Result<(), CliErro
     Ok(())
 }
 
-fn decide(target: &Target, id: &str, verb: &str, body: &Value, out: &Out) -> Result<(), CliError> {
+/// Old and new in one line.
+fn changes(application: &Value) -> String {
+    let changes = application["changes"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let each = changes.iter().map(|c| format!("{}: {} -> {}", plain(&c["field"]), plain(&c["old"]), plain(&c["new"])));
+    plain(&json!(each.collect::<Vec<_>>().join("; ")))
+}
+
+fn application(target: &Target, id: &str, out: &Out) -> Result<(), CliError> {
+    const CHANGES: &[Column<'_>] = &[
+        ("FIELD", |c| plain(&c["field"])),
+        ("REGISTERED", |c| plain(&c["old"])),
+        ("APPLIED FOR", |c| plain(&c["new"])),
+    ];
+    let answer = target.get(Role::System, "/admin/v1/applications")?;
+    let all = answer["applications"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let found = all.iter().find(|one| one["applicationId"] == id).cloned();
+    let found =
+        found.ok_or_else(|| CliError::Usage(format!("there is no application {id}; `applications` lists them")))?;
+    out.answer(&found, |found| {
+        let mut rest = found.clone();
+        let changes = rest.as_object_mut().and_then(|members| members.remove("changes"));
+        let Some(changes) = changes else { return outline(&rest) };
+        format!("{}\n{}", outline(&rest), table(&json!({"changes": changes}), "changes", CHANGES, "nothing changes"))
+    });
+    Ok(())
+}
+
+fn decide(target: &Target, role: Role, id: &str, verb: &str, why: &str, out: &Out) -> Result<(), CliError> {
     let path = format!("/admin/v1/applications/{}/{verb}", segment(id));
-    let answer = target.post(Role::System, &path, body)?;
-    let done = if verb == "approve" { "approved" } else { "rejected" };
+    let answer = target.post(role, &path, &json!({"reason": why}))?;
+    let done = match (verb, answer["state"].as_str()) {
+        ("approve", Some("pending")) => "the other reviewer's word is waited for on",
+        ("approve", _) => "approved",
+        _ => "rejected",
+    };
     out.answer(&answer, |a| format!("{done} {id}{}", server_of(a)));
     Ok(())
 }

@@ -11,7 +11,7 @@ mod server;
 mod settle;
 mod source;
 
-pub use platform::{CaRules, PLATFORM_DEFAULTS, PlatformConfig, PlatformListen, RegistryRules};
+pub use platform::{CaRules, PLATFORM_DEFAULTS, PlatformConfig, PlatformListen, RegistryRules, Secret, Webhook};
 pub use problem::{ConfigError, Problem};
 pub use section::{
     AdminSessions, Audit, Client, DefaultAccess, Delivery, Limits, Log, LogFormat, Millis, RETENTION_FLOOR_DAYS,

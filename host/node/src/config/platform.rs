@@ -6,12 +6,15 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::problem::ConfigError;
-use super::section::{AdminSessions, Audit, Limits, Log, RawAdmin, Runtime, StoreTuning, Tls};
+use super::section::{AdminSessions, Audit, Limits, Log, Millis, RawAdmin, Runtime, Seconds, StoreTuning, Tls};
 use super::settle::{Settle, check_audit, check_limits, check_store};
 use super::source::{Layers, Sources};
 
 /// Every key with its default and reason; also what the binary reads first.
 pub const PLATFORM_DEFAULTS: &str = include_str!("../../../../config/platform.toml");
+
+/// Bytes of a webhook's secret.
+const SECRET_MIN: usize = 32;
 
 /// What a platform was asked to do, as text and numbers.
 #[derive(Debug, Deserialize)]
@@ -27,6 +30,7 @@ struct Raw {
     store: StoreTuning,
     audit: Audit,
     admin: RawAdmin,
+    webhook: RawWebhook,
     limits: Limits,
     runtime: Runtime,
     log: Log,
@@ -43,6 +47,64 @@ struct RawCa {
     dir: String,
     days: u32,
     permitted_hosts: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct RawWebhook {
+    url: String,
+    secret: Secret,
+    ca: String,
+    allow_private_addresses: bool,
+    queue: usize,
+    expire_s: Seconds,
+    backoff_min_ms: Millis,
+    backoff_max_ms: Millis,
+    timeout_ms: Millis,
+    expiry_hours: u64,
+}
+
+/// Text that no log shows.
+#[derive(Clone, Default, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// As a key.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+/// `[webhook]`: who is told what happens to applications and servers.
+#[derive(Debug, Clone, Default)]
+pub struct Webhook {
+    /// Where notices are posted to; empty: nowhere.
+    pub url: String,
+    /// Key of the signatures.
+    pub secret: Secret,
+    /// PEM file that verifies the receiver.
+    pub ca: PathBuf,
+    /// Whether the receiver may be in a private network.
+    pub allow_private_addresses: bool,
+    /// Notices that wait at a time.
+    pub queue: usize,
+    /// How long one waits at most.
+    pub expire_s: Seconds,
+    /// Pause after the first failure.
+    pub backoff_min_ms: Millis,
+    /// The longest pause.
+    pub backoff_max_ms: Millis,
+    /// For one attempt, answer included.
+    pub timeout_ms: Millis,
+    /// How long before its end a certificate that was not renewed is told of.
+    pub expiry_hours: u64,
 }
 
 /// A platform's settled configuration.
@@ -72,6 +134,8 @@ pub struct PlatformConfig {
     pub admin_tokens: PathBuf,
     /// How long administrators stay logged in.
     pub admin_sessions: AdminSessions,
+    /// Whom notices go to.
+    pub webhook: Webhook,
     /// Bounds of requests and connections.
     pub limits: Limits,
     /// Threads.
@@ -140,6 +204,7 @@ fn settle(raw: Raw, layers: &Layers) -> Result<PlatformConfig, ConfigError> {
             days: raw.ca.days,
             permitted_hosts: raw.ca.permitted_hosts,
         },
+        webhook: webhook(&mut s, raw.webhook),
         registry: raw.registry,
         tls: raw.tls,
         store: raw.store,
@@ -163,4 +228,35 @@ fn settle(raw: Raw, layers: &Layers) -> Result<PlatformConfig, ConfigError> {
     check_audit(&mut s, &config.audit);
     check_limits(&mut s, &config.limits);
     s.finish(config)
+}
+
+fn webhook(s: &mut Settle<'_>, raw: RawWebhook) -> Webhook {
+    let on = !raw.url.trim().is_empty();
+    if on {
+        let remedy = "write `https://host[:port]/path`";
+        let good = raw
+            .url
+            .parse::<http::Uri>()
+            .is_ok_and(|uri| uri.scheme_str() == Some("https") && uri.host().is_some_and(|host| !host.is_empty()));
+        if !good {
+            s.wrong("webhook.url", &raw.url, "this is no https address", remedy);
+        }
+        if raw.secret.as_bytes().len() < SECRET_MIN {
+            let why = "the receiver knows by it that a notice is ours, and this is too short";
+            s.wrong("webhook.secret", "(secret)", why, "write 32 random characters or more");
+        }
+        s.required_path("webhook.ca", &raw.ca);
+    }
+    Webhook {
+        url: raw.url.trim().to_owned(),
+        secret: raw.secret,
+        ca: s.path_or("webhook.ca", &raw.ca, PathBuf::new()),
+        allow_private_addresses: raw.allow_private_addresses,
+        queue: s.at_least("webhook.queue", raw.queue, 1),
+        expire_s: s.at_least("webhook.expire_s", raw.expire_s, 1),
+        backoff_min_ms: s.at_least("webhook.backoff_min_ms", raw.backoff_min_ms, 1),
+        backoff_max_ms: s.at_least("webhook.backoff_max_ms", raw.backoff_max_ms, raw.backoff_min_ms),
+        timeout_ms: s.at_least("webhook.timeout_ms", raw.timeout_ms, 1),
+        expiry_hours: s.at_least("webhook.expiry_hours", raw.expiry_hours, 1),
+    }
 }

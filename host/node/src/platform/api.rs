@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderValue, Method, Request};
 use hyper::body::Incoming;
 use isthmus_domain::directory::Query;
+use isthmus_domain::registry::notice::Event;
 use isthmus_domain::registry::{self, Issued};
 use isthmus_domain::{AuditRecord, Error, table};
 use isthmus_net::ca::IssueError;
@@ -169,9 +170,12 @@ impl Visit<'_> {
             .to_json();
         let ticket = token::mint(Kind::Ticket);
         let (hash, most) = (token::hash(&ticket), self.state.config.registry.max_pending);
+        let outbox = self.state.outbox();
         let application = self.state.decide(move |tx, scene| {
             room_for_one(tx, most)?;
-            registry::apply_register(tx, scene, asked, hash, record)
+            let application = registry::apply_register(tx, scene, asked, hash, record)?;
+            outbox.application(tx, scene, Event::Received, &application)?;
+            Ok(application)
         });
         let application = application.await?;
         tracing::info!(application = %application.id, server = %application.server_id, "a server applied for registration");
@@ -216,9 +220,13 @@ impl Visit<'_> {
         let record = self.record(UPDATE.name, &caller).field("fields", asked.fields().join(", ")).to_json();
         let (ticket, who) = (token::mint(Kind::Ticket), caller.clone());
         let hash = token::hash(&ticket);
-        let applied =
-            self.state.decide(move |tx, scene| registry::apply_update(tx, scene, &who, asked, hash, record)).await;
-        let application = self.or_record(UPDATE.name, &caller, applied).await?;
+        let outbox = self.state.outbox();
+        let applied = self.state.decide(move |tx, scene| {
+            let application = registry::apply_update(tx, scene, &who, asked, hash, record)?;
+            outbox.application(tx, scene, Event::Received, &application)?;
+            Ok(application)
+        });
+        let application = self.or_record(UPDATE.name, &caller, applied.await).await?;
         Ok(Applied { application_id: application.id.to_string(), ticket })
     }
 
@@ -228,8 +236,12 @@ impl Visit<'_> {
         let record = self.record(DEREGISTER.name, &caller).field("reason", asked.reason.clone()).to_json();
         let (ticket, who) = (token::mint(Kind::Ticket), caller.clone());
         let hash = token::hash(&ticket);
-        let applied =
-            self.state.decide(move |tx, scene| registry::apply_deregister(tx, scene, &who, asked.reason, hash, record));
+        let outbox = self.state.outbox();
+        let applied = self.state.decide(move |tx, scene| {
+            let application = registry::apply_deregister(tx, scene, &who, asked.reason, hash, record)?;
+            outbox.application(tx, scene, Event::Received, &application)?;
+            Ok(application)
+        });
         let application = self.or_record(DEREGISTER.name, &caller, applied.await).await?;
         Ok(Applied { application_id: application.id.to_string(), ticket })
     }

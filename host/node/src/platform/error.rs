@@ -39,6 +39,9 @@ pub enum PlatformError {
     /// Their passwords.
     #[error("administrators' passwords cannot be checked")]
     Passwords(#[from] PasswordError),
+    /// The receiver of notices cannot be verified.
+    #[error("webhook.ca: {0} holds no certificates: name a PEM file with the authority that certifies the receiver")]
+    WebhookCa(PathBuf),
     /// What commands have left to be recorded.
     #[error("acts of commands could not be recorded")]
     Acts(#[source] Box<Problem>),

@@ -14,6 +14,7 @@ mod registry;
 mod search;
 mod start;
 mod tick;
+mod webhook;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -80,6 +81,8 @@ struct State {
     /// What is revoked, as it is told.
     revocations: ArcSwap<Revocations>,
     stop: watch::Receiver<bool>,
+    /// Whom notices go to, if anybody.
+    hook: Option<Arc<webhook::Hook>>,
     /// Wrong tickets, by address.
     guesses: guesses::Guesses,
 }
@@ -95,7 +98,11 @@ impl State {
             let mut scene = Scene { now_ms: clock::now_ms(), random: &mut clock::random, home: &home };
             rule(tx, &mut scene)
         });
-        Ok(written.await?)
+        let written = written.await?;
+        if let Some(hook) = &self.hook {
+            hook.wake();
+        }
+        Ok(written)
     }
 
     /// Keeps a record of what was refused to somebody whom we know (R12): it changed nothing else.

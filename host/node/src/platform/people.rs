@@ -1,5 +1,6 @@
 //! What the platform's administrators decide and see (§5.2, R15: review is a person's decision).
 
+use isthmus_domain::registry::notice::Event;
 use isthmus_domain::registry::{self, Application, Approve, Asked, Certificate, Change, Registration};
 use isthmus_domain::{AuditRecord, TimeId};
 use isthmus_wire::call::registry::ApplicationState;
@@ -100,7 +101,15 @@ impl Visit<'_> {
             .to_json();
         let (by, role) = (self.who.name().to_owned(), self.who.role);
         let approve = Approve { id, by, role, reason: Some(why.reason), reviewers, issued };
-        self.state.decide(move |tx, scene| registry::approve(tx, scene, approve, record)).await
+        let outbox = self.state.outbox();
+        let approved = self.state.decide(move |tx, scene| {
+            let approved = registry::approve(tx, scene, approve, record)?;
+            if approved.1.is_some() {
+                outbox.application(tx, scene, Event::Approved, &approved.0)?;
+            }
+            Ok(approved)
+        });
+        approved.await
     }
 
     pub(super) async fn reject(&self, id: &str, why: Why) -> Result<Decided, Problem> {
@@ -122,21 +131,32 @@ impl Visit<'_> {
             .field("reason", why.reason.clone())
             .to_json();
         let by = self.who.name().to_owned();
-        self.state.decide(move |tx, scene| registry::reject(tx, scene, &id, &by, &why.reason, record)).await
+        let outbox = self.state.outbox();
+        let rejected = self.state.decide(move |tx, scene| {
+            let rejected = registry::reject(tx, scene, &id, &by, &why.reason, record)?;
+            outbox.application(tx, scene, Event::Rejected, &rejected)?;
+            Ok(rejected)
+        });
+        rejected.await
     }
 
     pub(super) async fn change(&self, server: &str, change: Change, why: Why) -> Result<Value, Problem> {
-        let operation = match change {
-            Change::Suspend => "registry.suspend",
-            Change::Resume => "registry.resume",
-            Change::Deregister => "registry.deregister",
+        let (operation, event) = match change {
+            Change::Suspend => ("registry.suspend", Event::Suspended),
+            Change::Resume => ("registry.resume", Event::Resumed),
+            Change::Deregister => ("registry.deregister", Event::Deregistered),
         };
         let id = ServerId::parse(server)
             .map_err(|error| Problem::refused(Code::INVALID_FIELD, format!("serverId: {error}")))?;
         let act = || self.record(operation).target(id.to_string()).field("reason", why.reason.clone());
         let (record, who) = (act().to_json(), id.clone());
-        let changed = self.state.decide(move |tx, scene| registry::set_status(tx, scene, &who, change, record)).await;
-        let changed = self.or_record(act(), changed).await?;
+        let (outbox, words) = (self.state.outbox(), why.reason.clone());
+        let changed = self.state.decide(move |tx, scene| {
+            let changed = registry::set_status(tx, scene, &who, change, record)?;
+            outbox.server(tx, scene, event, &changed, &words)?;
+            Ok(changed)
+        });
+        let changed = self.or_record(act(), changed.await).await?;
         if change != Change::Resume {
             self.state.shut_out(&id).map_err(Problem::fault)?;
         }
@@ -191,7 +211,7 @@ impl Visit<'_> {
             Ok((registry::all(view)?.len(), pending, registry::latest(view)?))
         })?;
         let stats = self.state.store.stats();
-        Ok(json!({
+        let mut shown = json!({
             "domain": self.state.config.domain,
             "ca": super::authority::shown(&self.state.ca.load()),
             "servers": servers,
@@ -201,7 +221,11 @@ impl Visit<'_> {
             "audit": {"size": stats.audit_size, "checkpoint": stats.audit_checkpoint},
             "commits": stats.commits,
             "faults": telemetry::faults(),
-        }))
+        });
+        if let Some(notices) = self.state.notices()? {
+            shown["notices"] = notices;
+        }
+        Ok(shown)
     }
 }
 

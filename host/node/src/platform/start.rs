@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use super::guesses::Guesses;
 use super::{
     PlatformError, State, admin, admin_settings, api, api_settings, chronicle, hall, open_ca, peer_settings, root_file,
-    search, tick,
+    search, tick, webhook,
 };
 use crate::admin_token::{Role, read_plain};
 use crate::administrators::{Administrators, Of};
@@ -60,6 +60,7 @@ impl Platform {
     /// # Errors
     /// [`PlatformError`], with the remedy.
     pub async fn start(config: PlatformConfig) -> Result<Running, PlatformError> {
+        webhook::check(&config.webhook).map_err(PlatformError::WebhookCa)?;
         let opening = config.clone();
         let opened = tokio::task::spawn_blocking(move || Opened::open(&opening)).await??;
         let api_listener = Listener::bind(config.listen.api, "listen.api").await?;
@@ -99,6 +100,7 @@ impl Platform {
             revocations: ArcSwap::default(),
             stop: stopping,
             guesses: Guesses::default(),
+            hook: webhook::Hook::new(&config.webhook),
             config,
         });
         state.revoke()?;
@@ -109,6 +111,9 @@ impl Platform {
         let mut tasks = JoinSet::new();
         spawn_api(&mut tasks, &state, api_listener, stop.subscribe())?;
         spawn_admin(&mut tasks, &state, admin_listener, stop.subscribe())?;
+        if let Some(hook) = state.hook.clone() {
+            tasks.spawn(webhook::run(state.clone(), hook, stop.subscribe()));
+        }
         tasks.spawn(tick::run(state, stop.subscribe()));
         Ok(Running { api, admin, admin_token, ca_pem, store, stop, tasks })
     }

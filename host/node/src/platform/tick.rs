@@ -14,6 +14,8 @@ pub(super) const CRL_LIFE: Duration = Duration::from_secs(24 * 3600);
 /// Between two renewals of list and own certificates: well within the life of either.
 const RENEW_EVERY: Duration = Duration::from_secs(6 * 3600);
 
+/// Between two looks for certificates that are about to expire.
+const EXPIRY_EVERY: Duration = Duration::from_secs(3600);
 /// Between two looks at the authority's folder.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
@@ -24,12 +26,15 @@ pub(super) async fn run(state: Arc<State>, stop: watch::Receiver<bool>) {
     checkpoints.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut renewals = tokio::time::interval_at(tokio::time::Instant::now() + RENEW_EVERY, RENEW_EVERY);
     let mut looks = tokio::time::interval(LOOK_EVERY);
+    let mut expiries = tokio::time::interval(EXPIRY_EVERY);
+    expiries.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = &mut stopped => break,
             _ = checkpoints.tick() => checkpoint(&state).await,
             _ = renewals.tick() => renew(&state),
+            _ = expiries.tick() => state.tell_of_expiry().await,
             _ = looks.tick() => {
                 authority::look(&state).await;
                 state.take_acts().await;
