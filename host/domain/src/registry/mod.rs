@@ -15,4 +15,6 @@ pub use application::{
 };
 pub use check::server_info;
 pub use serial::{digest, hash, latest, mix, number_all, since, touch};
-pub use server::{Certificate, Change, Registration, all, find, nodes, of_serial, renew, revoked, set_status};
+pub use server::{
+    Certificate, Change, Registration, all, find, is_empty, nodes, of_serial, renew, revoked, set_status,
+};

@@ -155,6 +155,14 @@ pub(super) fn active(reader: &(impl Reader + ?Sized), id: &ServerId) -> Result<R
     }
 }
 
+/// Whether no server was ever registered.
+///
+/// # Errors
+/// If storage fails.
+pub fn is_empty(reader: &(impl Reader + ?Sized)) -> Result<bool, StoreError> {
+    Ok(reader.scan(SERVERS, Bound::Unbounded, Bound::Unbounded, 1, false)?.is_empty())
+}
+
 /// Every registration, in order of the IDs.
 ///
 /// # Errors

@@ -11,7 +11,7 @@ use isthmus_store::Reader as _;
 use serde_json::{Value, json};
 
 use super::start::publish;
-use super::{PlatformError, State, admin_settings, open_ca, peer_settings, root_file};
+use super::{PlatformError, State, admin_settings, api_settings, open_ca, peer_settings, revoked, root_file};
 use crate::clock;
 use crate::reply::{Problem, chain};
 
@@ -76,16 +76,16 @@ fn look_again(state: &State) -> Result<bool, PlatformError> {
     }
     publish(&root_file(&state.config.data_dir), &found.roots_pem())?;
     state.ca.store(Arc::new(found));
-    state.revoke()?;
     settings(state)?;
     Ok(!same)
 }
 
-/// Fresh certificates of the platform's own, under whatever authority signs now.
+/// Fresh lists of what is revoked and certificates of the platform's own, under whatever authority signs now.
 pub(super) fn settings(state: &State) -> Result<(), PlatformError> {
-    let ca = state.ca.load();
-    let (api, admin) = (state.api_settings()?, admin_settings(&state.config, &ca)?);
-    let peers = peer_settings(&state.config, &ca, &state.store)?;
+    let (ca, lost) = (state.ca.load(), revoked(&state.store)?);
+    state.revoke(&lost)?;
+    let (api, admin) = (api_settings(&state.config, &ca, &lost)?, admin_settings(&state.config, &ca)?);
+    let peers = peer_settings(&state.config, &ca, &lost)?;
     state.api_tls.send_replace(api);
     state.admin_tls.send_replace(admin);
     state.peer_tls.send_replace(peers);

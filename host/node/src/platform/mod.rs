@@ -123,11 +123,6 @@ impl State {
         }
     }
 
-    /// The settings of the API's TLS as of now: a fresh certificate of our own, and what is revoked.
-    fn api_settings(&self) -> Result<Arc<rustls::ServerConfig>, PlatformError> {
-        api_settings(&self.config, &self.ca.load(), &self.store)
-    }
-
     /// The signing authority's revocation list, DER (R13).
     fn revocation_list(&self) -> Vec<u8> {
         self.revocations.load().der.first().cloned().unwrap_or_default()
@@ -135,9 +130,10 @@ impl State {
 
     /// From now on what is revoked cannot connect, and what `id` has open is closed.
     fn shut_out(&self, id: &ServerId) -> Result<(), PlatformError> {
-        self.revoke()?;
-        self.api_tls.send_replace(self.api_settings()?);
-        self.peer_tls.send_replace(peer_settings(&self.config, &self.ca.load(), &self.store)?);
+        let (ca, lost) = (self.ca.load(), revoked(&self.store)?);
+        self.revoke(&lost)?;
+        self.api_tls.send_replace(api_settings(&self.config, &ca, &lost)?);
+        self.peer_tls.send_replace(peer_settings(&self.config, &ca, &lost)?);
         self.servers.close_where(|connection| connection.identity.server() == Some(id));
         Ok(())
     }
@@ -163,9 +159,9 @@ fn record<'a>(operation: &'static str, request: &str) -> AuditRecord<'a> {
     AuditRecord::new(id, now_ms, operation, "inbound").field("request", request.to_owned())
 }
 
-fn api_settings(config: &PlatformConfig, ca: &Ca, store: &Store) -> Result<Arc<rustls::ServerConfig>, PlatformError> {
+fn api_settings(config: &PlatformConfig, ca: &Ca, lost: &Lost) -> Result<Arc<rustls::ServerConfig>, PlatformError> {
     let own = ca.issue_platform(&hosts(config), SystemTime::now(), config.ca.days)?;
-    let trust = trust(ca, store)?;
+    let trust = trust(ca, lost)?;
     let settings = ServerTls {
         credentials: Credentials::from_pem(&own.issued.chain_pem, &own.key_pem)?,
         client_auth: ClientAuth::Optional(trust),
@@ -175,17 +171,16 @@ fn api_settings(config: &PlatformConfig, ca: &Ca, store: &Store) -> Result<Arc<r
 }
 
 /// Settings for calls to servers: a certificate of the platform's own, and what is revoked.
-fn peer_settings(config: &PlatformConfig, ca: &Ca, store: &Store) -> Result<Arc<ClientTls>, PlatformError> {
+fn peer_settings(config: &PlatformConfig, ca: &Ca, lost: &Lost) -> Result<Arc<ClientTls>, PlatformError> {
     let own = ca.issue_platform(&hosts(config), SystemTime::now(), config.ca.days)?;
-    let trust = trust(ca, store)?;
+    let trust = trust(ca, lost)?;
     let credentials = Credentials::from_pem(&own.issued.chain_pem, &own.key_pem)?;
     Ok(ClientTls::new(&trust, Some(credentials), config.tls.allow_tls12)?)
 }
 
 /// Every trusted root, and what is revoked under each.
-fn trust(ca: &Ca, store: &Store) -> Result<Trust, PlatformError> {
-    let (revoked, now_ms) = revoked(store)?;
-    let lists = ca.crls(&revoked, now_ms, SystemTime::now(), tick::CRL_LIFE)?;
+fn trust(ca: &Ca, (revoked, now_ms): &Lost) -> Result<Trust, PlatformError> {
+    let lists = ca.crls(revoked, *now_ms, SystemTime::now(), tick::CRL_LIFE)?;
     let trust = Trust::from_pem(&ca.roots_pem())?.with_domain(ca.domain());
     Ok(trust.with_crls(lists.iter().map(Vec::as_slice))?)
 }
@@ -212,8 +207,11 @@ fn hosts(config: &PlatformConfig) -> Vec<String> {
     hosts
 }
 
-/// What is revoked, and the number of a list made now: the time grows from list to list, over restarts too.
-fn revoked(store: &Store) -> Result<(Vec<Revoked>, u64), PlatformError> {
+/// What is revoked, and the number of a list made now: the time grows from list to list, over restarts too. To know it takes a look at
+/// every server, so that it is looked for once for all that hangs on it.
+type Lost = (Vec<Revoked>, u64);
+
+fn revoked(store: &Store) -> Result<Lost, PlatformError> {
     let now_ms = clock::now_ms();
     Ok((store.read(|view| isthmus_domain::registry::revoked(view, now_ms))?.iter().map(entry).collect(), now_ms))
 }

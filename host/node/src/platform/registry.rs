@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use isthmus_domain::registry;
 use isthmus_wire::registry::{Ask, CONTEXT, Lists, PAGE, Signed, Statement};
 
-use super::{PlatformError, State, revoked, tick};
+use super::{Lost, PlatformError, State, tick};
 use crate::clock;
 use crate::reply::Problem;
 
@@ -57,11 +57,10 @@ impl State {
     }
 
     /// Makes the revocation lists anew.
-    pub(super) fn revoke(&self) -> Result<(), PlatformError> {
-        let (revoked, number) = revoked(&self.store)?;
+    pub(super) fn revoke(&self, (revoked, number): &Lost) -> Result<(), PlatformError> {
         // Two lists within a millisecond would bear one number.
-        let number = number.max(self.revocations.load().number + 1);
-        let der = self.ca.load().crls(&revoked, number, SystemTime::now(), tick::CRL_LIFE)?;
+        let number = (*number).max(self.revocations.load().number + 1);
+        let der = self.ca.load().crls(revoked, number, SystemTime::now(), tick::CRL_LIFE)?;
         self.revocations.store(Arc::new(Revocations { number, der }));
         Ok(())
     }

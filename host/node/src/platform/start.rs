@@ -15,8 +15,8 @@ use tokio::task::JoinSet;
 
 use super::guesses::Guesses;
 use super::{
-    PlatformError, State, admin, admin_settings, api, api_settings, chronicle, hall, open_ca, peer_settings, root_file,
-    search, tick, webhook,
+    PlatformError, State, admin, admin_settings, api, api_settings, chronicle, hall, open_ca, peer_settings, revoked,
+    root_file, search, tick, webhook,
 };
 use crate::admin_token::{Role, read_plain};
 use crate::administrators::{Administrators, Of};
@@ -65,9 +65,10 @@ impl Platform {
         let opened = tokio::task::spawn_blocking(move || Opened::open(&opening)).await??;
         let api_listener = Listener::bind(config.listen.api, "listen.api").await?;
         let admin_listener = Listener::bind(config.listen.admin, "listen.admin").await?;
-        let (api_tls, _) = watch::channel(api_settings(&config, &opened.ca, &opened.store)?);
+        let lost = revoked(&opened.store)?;
+        let (api_tls, _) = watch::channel(api_settings(&config, &opened.ca, &lost)?);
         let (admin_tls, _) = watch::channel(admin_settings(&config, &opened.ca)?);
-        let (peer_tls, peers) = watch::channel(peer_settings(&config, &opened.ca, &opened.store)?);
+        let (peer_tls, peers) = watch::channel(peer_settings(&config, &opened.ca, &lost)?);
         let (stop, stopping) = watch::channel(false);
         let latest = opened.store.read(registry::latest)?;
         let (api, admin) = (api_listener.addr(), admin_listener.addr());
@@ -103,7 +104,7 @@ impl Platform {
             hook: webhook::Hook::new(&config.webhook),
             config,
         });
-        state.revoke()?;
+        state.revoke(&lost)?;
         let numbered = state.store.write(|tx| registry::number_all(tx, clock::now_ms())).await;
         numbered.map_err(|error| PlatformError::Numbering(error.to_string()))?;
         state.people.appoint_first().await.map_err(|problem| PlatformError::Administrators(problem.into()))?;
@@ -129,7 +130,7 @@ struct Opened {
 impl Opened {
     fn open(config: &PlatformConfig) -> Result<Opened, PlatformError> {
         let store = Store::open(&store_options(config))?;
-        let ca = open_ca(config, store.read(registry::all)?.is_empty())?;
+        let ca = open_ca(config, store.read(registry::is_empty)?)?;
         publish(&root_file(&config.data_dir), &ca.roots_pem())?;
         let people = people(config, &store)?;
         Ok(Opened { store, ca, people })

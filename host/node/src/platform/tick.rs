@@ -57,7 +57,7 @@ async fn checkpoint(state: &Arc<State>) {
 }
 
 fn renew(state: &State) {
-    if let Err(error) = state.revoke().and_then(|()| authority::settings(state)) {
+    if let Err(error) = authority::settings(state) {
         tracing::error!(error = crate::reply::chain(&error), "the platform's own certificates could not be renewed");
     }
 }
