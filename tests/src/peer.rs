@@ -104,12 +104,6 @@ impl Peer {
         (answer.status.as_u16(), answer.headers, answer.body)
     }
 
-    /// A GET of ours that the standard does not have, and no document describes.
-    pub async fn fetch_ours(&self, to: &PeerAddress, path: &str) -> (u16, Bytes) {
-        let answer = self.client.send(to, Method::GET, path, Bytes::new(), HeaderMap::new()).await.unwrap();
-        (answer.status.as_u16(), answer.body)
-    }
-
     pub async fn ask_platform(&self, world: &World, path: &str, body: &Value) -> (u16, Value) {
         let platform = PeerAddress::platform(&world.platform().api_url()).unwrap();
         self.call(&platform, Method::POST, path, body.to_string()).await.unwrap()
