@@ -4,7 +4,12 @@
 //! that only poll do so twice a minute. `cargo bench … -- large`, `pushed` or `polled` measure a part. Without `--bench` (the
 //! gate) everything is done once, small, and no bound is looked at.
 
-#![allow(clippy::unwrap_used, missing_docs, reason = "a bench that cannot start shall say so")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    missing_docs,
+    reason = "a bench that cannot start shall say so, and prints what it measures"
+)]
 
 use std::time::{Duration, Instant};
 
@@ -149,7 +154,7 @@ fn large(runtime: &Runtime, size: &Size, bounds: &mut Bounds) {
 /// Registers servers by the rules themselves, while the platform rests.
 fn fill(world: &World, servers: usize, chain: &str) {
     let data = world.platform_data();
-    let options = Options::new(&data, &data.with_extension("keyring"), "platform", &format!("{DOMAIN}/platform"));
+    let options = Options::new(&data, data.with_extension("keyring"), "platform", &format!("{DOMAIN}/platform"));
     let store = Store::open(&options).unwrap();
     let all: Vec<usize> = (0..servers).collect();
     for batch in all.chunks(BATCH).map(<[usize]>::to_vec) {
