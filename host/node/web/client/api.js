@@ -1,21 +1,9 @@
 // The client interface (docs/openapi/client.json): tokens, calls, and what a refusal says.
 
+import { Refused, answerOf, reach as call } from "../shared/call.js";
+
 /** Seconds that an access token has to live to be used. */
 const SPARE_S = 60;
-
-/** A call that was not carried out: HTTP status (0: not reached), code (R5), the server's words. */
-export class Refused extends Error {
-  constructor(status, code, msg) {
-    super(msg);
-    this.status = status;
-    this.code = code;
-  }
-
-  /** Worth trying again by itself: not reached, overloaded, shutting down. */
-  get passing() {
-    return this.status === 0 || this.status === 502 || this.status === 503 || this.code === 1302;
-  }
-}
 
 /** One device's session. Emits `ended` when the server does not know it any more. */
 export class Api extends EventTarget {
@@ -138,25 +126,8 @@ export class Api extends EventTarget {
   }
 }
 
-async function reach(path, options) {
-  try {
-    return await fetch(path, { ...options, cache: "no-store", credentials: "omit", redirect: "error", referrerPolicy: "no-referrer" });
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new Refused(0, 0, "the server cannot be reached");
-  }
-}
-
-export async function answerOf(reply) {
-  let body;
-  try {
-    body = await reply.json();
-  } catch {
-    throw new Refused(reply.ok ? 0 : reply.status, 0, "the answer did not arrive whole");
-  }
-  if (reply.ok && body.code === 0) return body;
-  throw new Refused(reply.status, body.code ?? 1, body.msg ?? "");
-}
+/** A token goes in a header: no cookie does. */
+const reach = (path, options) => call(path, { ...options, credentials: "omit" });
 
 function exclusive(work) {
   return navigator.locks ? navigator.locks.request("isthmus.session", work) : work();
@@ -170,5 +141,3 @@ function deviceName() {
   const system = of([["Android", "Android"], ["iPhone", "iPhone"], ["iPad", "iPad"], ["Windows", "Windows"], ["Mac OS", "macOS"], ["Linux", "Linux"]]);
   return [browser ?? "Web", system].filter(Boolean).join(" · ");
 }
-
-export const segment = encodeURIComponent;

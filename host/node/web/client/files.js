@@ -1,6 +1,6 @@
 // Files: uploads that go on after a break, downloads that do, and pictures as they are shown.
 
-import { Refused, answerOf, segment } from "./api.js";
+import { Refused, answerOf, segment } from "../shared/call.js";
 
 const SLICE = 2 * 1024 * 1024;
 const PAUSE_FIRST_MS = 500;

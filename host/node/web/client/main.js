@@ -2,8 +2,8 @@
 
 import { Api } from "./api.js";
 import { fill, h, once } from "../shared/dom.js";
-import { NoVault, Vault } from "../shared/vault.js";
-import { begin, t } from "../shared/words.js";
+import { choose, openVault, restore } from "../shared/choices.js";
+import { t } from "../shared/words.js";
 import { note } from "../shared/dialog.js";
 import { Files } from "./files.js";
 import { Link } from "./link.js";
@@ -19,6 +19,8 @@ import { refusal } from "./view/say.js";
 import { join } from "./view/groups.js";
 import en from "./words/en.js";
 import zh from "./words/zh.js";
+
+const DICTIONARIES = { en, zh };
 
 /** Pages of the inbox that are read without being asked for. */
 const PAGES_BACK = 10;
@@ -45,34 +47,23 @@ class App {
   }
 
   async start() {
-    this.choices = (await this.vault.get("choices")) ?? {};
-    this.speak();
+    this.choices = await restore(this.vault, DICTIONARIES);
     const known = await this.api.restore();
     await (known ? this.enter() : this.leave());
   }
 
-  speak() {
-    begin({ en, zh }, this.choices.language);
-    const theme = this.choices.theme ?? "auto";
-    if (theme === "auto") delete document.documentElement.dataset.theme;
-    else document.documentElement.dataset.theme = theme;
-  }
-
   /** A choice of the user's for this browser: language, theme, whether to be notified. */
   async choose(choice) {
-    Object.assign(this.choices, choice);
-    await this.vault.put("choices", this.choices);
+    await choose(this.vault, DICTIONARIES, this.choices, choice);
     if (!("language" in choice || "theme" in choice)) return;
-    this.speak();
     if (this.model) this.show();
     else this.leave();
   }
 
   /** An administrator's words were read: they are not shown again in this browser. */
   async heed(warning) {
-    this.choices.heeded = warning.sinceMs;
+    await this.choose({ heeded: warning.sinceMs });
     this.render();
-    await this.vault.put("choices", this.choices);
   }
 
   async leave() {
@@ -172,5 +163,5 @@ class App {
   }
 }
 
-const vault = await Vault.open().catch(() => new NoVault());
+const vault = await openVault();
 await new App(vault).start();

@@ -3,7 +3,7 @@
 // The inbox is the truth: its newest events are read when the page opens, older ones when somebody looks back, new ones are pushed.
 // Every event may come more than once and in any order of its cursors.
 
-import { segment } from "./api.js";
+import { segment } from "../shared/call.js";
 
 const NEWEST = Number.MAX_SAFE_INTEGER;
 const FIRST_PAGE = 500;

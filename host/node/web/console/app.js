@@ -3,14 +3,16 @@
 import { Api } from "./api.js";
 import { fill, h, name } from "../shared/dom.js";
 import { icon } from "./icons.js";
-import { NoVault, Vault } from "../shared/vault.js";
-import { begin, spoken, t } from "../shared/words.js";
+import { choose, openVault, restore } from "../shared/choices.js";
+import { spoken, t } from "../shared/words.js";
 import { menu, note } from "../shared/dialog.js";
 import { factor, password } from "./view/account.js";
 import { choosePassword, logIn } from "./view/login.js";
 import { refusal } from "./say.js";
 import en from "./words/en.js";
 import zh from "./words/zh.js";
+
+const DICTIONARIES = { en, zh };
 
 /** How often the numbers at the pages' entries are asked for. */
 const COUNT_MS = 15_000;
@@ -20,7 +22,7 @@ const COUNT_MS = 15_000;
  * interface, answers the number of what waits there.
  */
 export async function start({ title, pages }) {
-  const vault = await Vault.open().catch(() => new NoVault());
+  const vault = await openVault();
   await new App(title, pages, vault).start();
 }
 
@@ -41,8 +43,7 @@ class App {
   }
 
   async start() {
-    this.choices = (await this.vault.get("choices")) ?? {};
-    this.speak();
+    this.choices = await restore(this.vault, DICTIONARIES);
     try {
       await this.enter();
     } catch (error) {
@@ -51,18 +52,9 @@ class App {
     }
   }
 
-  speak() {
-    begin({ en, zh }, this.choices.language);
-    const theme = this.choices.theme ?? "auto";
-    if (theme === "auto") delete document.documentElement.dataset.theme;
-    else document.documentElement.dataset.theme = theme;
-  }
-
   /** A choice for this browser: language or theme. */
   async choose(choice) {
-    Object.assign(this.choices, choice);
-    await this.vault.put("choices", this.choices);
-    this.speak();
+    await choose(this.vault, DICTIONARIES, this.choices, choice);
     if (!this.me) this.leave();
     else if (this.me.administrator.isNew) this.first();
     else this.show();

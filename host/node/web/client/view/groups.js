@@ -5,7 +5,7 @@ import { draw } from "../../shared/qr.js";
 import { moment, t } from "../../shared/words.js";
 import { act, dialog, note } from "../../shared/dialog.js";
 import { keyOf } from "../model.js";
-import { segment } from "../api.js";
+import { segment } from "../../shared/call.js";
 import { avatar } from "./avatar.js";
 import { ticks } from "./choose.js";
 import { refusal } from "./say.js";

@@ -4,7 +4,7 @@ import { fill, h, name } from "../../shared/dom.js";
 import { icon } from "../../shared/icons.js";
 import { bytes, clock, duration, moment, t } from "../../shared/words.js";
 import { dialog, menu, note, sure } from "../../shared/dialog.js";
-import { segment } from "../api.js";
+import { segment } from "../../shared/call.js";
 import { save } from "../files.js";
 import { faceOf } from "./avatar.js";
 import { choose } from "./choose.js";

@@ -5,7 +5,7 @@ import { icon } from "../../shared/icons.js";
 import { t } from "../../shared/words.js";
 import { act, note } from "../../shared/dialog.js";
 import { keyOf } from "../model.js";
-import { segment } from "../api.js";
+import { segment } from "../../shared/call.js";
 import { avatar, faceOf } from "./avatar.js";
 import { roving } from "./chats.js";
 import { refusal } from "./say.js";

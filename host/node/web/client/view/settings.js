@@ -4,7 +4,7 @@ import { fill, h, name } from "../../shared/dom.js";
 import { icon } from "../../shared/icons.js";
 import { moment, spoken, t } from "../../shared/words.js";
 import { act, dialog, note, sure } from "../../shared/dialog.js";
-import { segment } from "../api.js";
+import { segment } from "../../shared/call.js";
 import { permitted, possible } from "../notify.js";
 import { faceOf } from "./avatar.js";
 import { portrait } from "./details.js";

@@ -3,7 +3,7 @@
 import { fill, h, name, rows } from "../../shared/dom.js";
 import { dialog } from "../../shared/dialog.js";
 import { t } from "../../shared/words.js";
-import { segment } from "../api.js";
+import { segment } from "../../shared/call.js";
 import { icon } from "../icons.js";
 import { actor, ago, carry, empty, field, head, number, panel, row, table, tag, when } from "../say.js";
 

@@ -4,7 +4,7 @@ import { fill, h, name, rows } from "../../shared/dom.js";
 import { icon } from "../icons.js";
 import { dialog } from "../../shared/dialog.js";
 import { t } from "../../shared/words.js";
-import { segment } from "../api.js";
+import { segment } from "../../shared/call.js";
 import { ago, carry, empty, field, head, tag } from "../say.js";
 
 export class Held {

@@ -4,7 +4,7 @@ import { fill, h, name } from "../../shared/dom.js";
 import { icon } from "../icons.js";
 import { sure } from "../../shared/dialog.js";
 import { t } from "../../shared/words.js";
-import { segment } from "../api.js";
+import { segment } from "../../shared/call.js";
 import { actor, carry, empty, head, number, panel, tag, when } from "../say.js";
 
 /** Entries shown at once; the rest is found by search. */

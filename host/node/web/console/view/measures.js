@@ -4,7 +4,7 @@ import { fill, h, name } from "../../shared/dom.js";
 import { icon } from "../icons.js";
 import { dialog } from "../../shared/dialog.js";
 import { moment, t } from "../../shared/words.js";
-import { segment } from "../api.js";
+import { segment } from "../../shared/call.js";
 import { actor, carry, empty, field, tag, when } from "../say.js";
 
 const KINDS = ["warn", "limit", "mute", "suspend"];

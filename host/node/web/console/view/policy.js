@@ -4,7 +4,7 @@ import { fill, h, name } from "../../shared/dom.js";
 import { icon } from "../icons.js";
 import { dialog, menu } from "../../shared/dialog.js";
 import { t } from "../../shared/words.js";
-import { segment } from "../api.js";
+import { segment } from "../../shared/call.js";
 import { actor, carry, digest, empty, field, head, number, panel, refusal, row, table, tag, when } from "../say.js";
 
 /** Bytes of an upload; the server takes no more. */

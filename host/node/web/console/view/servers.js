@@ -3,7 +3,7 @@
 import { fill, h, name } from "../../shared/dom.js";
 import { dialog, menu } from "../../shared/dialog.js";
 import { t } from "../../shared/words.js";
-import { segment } from "../api.js";
+import { segment } from "../../shared/call.js";
 import { icon } from "../icons.js";
 import { carry, empty, field, head, row, SOON_MS, table, tag, when } from "../say.js";
 import { facts } from "./applications.js";

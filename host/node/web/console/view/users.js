@@ -4,7 +4,7 @@ import { fill, h, name } from "../../shared/dom.js";
 import { icon } from "../icons.js";
 import { dialog, menu, sure } from "../../shared/dialog.js";
 import { t } from "../../shared/words.js";
-import { segment } from "../api.js";
+import { segment } from "../../shared/call.js";
 import { ago, carry, empty, field, head, row, table, tag, when } from "../say.js";
 import { mark, measures } from "./measures.js";
 
