@@ -9,7 +9,7 @@ const SHIPPED: &[&str] = &["access-list", "rate-guard", "content-filter", "dlp-c
 const DEMO: &[&str] = &["hostile/loops"];
 
 fn main() {
-    println!("cargo:rerun-if-env-changed=ISTHMUS_PLUGINS");
+    println!("cargo::rerun-if-env-changed=ISTHMUS_PLUGINS");
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let folder = env::var_os("ISTHMUS_PLUGINS").map_or_else(|| root.join("target/plugins"), PathBuf::from);
     let rows = |names: &[&str]| names.iter().map(|name| row(&folder, name)).collect::<String>();
@@ -30,7 +30,7 @@ fn main() {
 
 /// A row for every file below `web/`, in the order of their names.
 fn pages(root: &Path) -> String {
-    println!("cargo:rerun-if-changed={}", root.display());
+    println!("cargo::rerun-if-changed={}", root.display());
     let mut files = Vec::new();
     below(root, &mut files);
     files.sort();
@@ -49,7 +49,7 @@ fn below(folder: &Path, files: &mut Vec<PathBuf>) {
 }
 
 fn page(root: &Path, file: &Path) -> Option<String> {
-    println!("cargo:rerun-if-changed={}", file.display());
+    println!("cargo::rerun-if-changed={}", file.display());
     let media_type = match file.extension()?.to_str()? {
         "html" => "text/html; charset=utf-8",
         "css" => "text/css; charset=utf-8",
@@ -57,7 +57,7 @@ fn page(root: &Path, file: &Path) -> Option<String> {
         "svg" => "image/svg+xml",
         "txt" => "text/plain; charset=utf-8",
         other => {
-            println!("cargo:error={}: no media type is known for .{other}", file.display());
+            println!("cargo::error={}: no media type is known for .{other}", file.display());
             return None;
         }
     };
@@ -68,10 +68,10 @@ fn page(root: &Path, file: &Path) -> Option<String> {
 
 fn row(folder: &Path, name: &str) -> String {
     let file = folder.join(format!("{name}.wasm"));
-    println!("cargo:rerun-if-changed={}", file.display());
+    println!("cargo::rerun-if-changed={}", file.display());
     let Ok(file) = file.canonicalize() else {
         println!(
-            "cargo:error={} is missing: run `cargo xtask plugins`, which builds the policy plugins",
+            "cargo::error={} is missing: run `cargo xtask plugins`, which builds the policy plugins",
             file.display()
         );
         return String::new();
