@@ -6,6 +6,7 @@ mod administration;
 mod administrators;
 mod breaker;
 mod chat;
+mod clock;
 mod command_line;
 mod conformance;
 mod crash;

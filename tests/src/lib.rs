@@ -11,6 +11,7 @@
 //! | [`pki`] | certificates that R13 does not allow |
 //! | [`bundle`] | policy bundles |
 //! | [`process`] | roles as child processes, to be killed |
+//! | [`frozen`] | single threads of such a process, made to stand still |
 
 #![allow(
     clippy::unwrap_used,
@@ -23,6 +24,7 @@
 pub mod bundle;
 pub mod client;
 pub mod console;
+pub mod frozen;
 pub mod openapi;
 pub mod peer;
 pub mod pki;

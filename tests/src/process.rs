@@ -10,7 +10,7 @@ use isthmus_node::admin_token::{Role, read_plain};
 use isthmus_node::client::Api;
 use isthmus_node::config::{ServerConfig, Sources};
 use isthmus_node::server::listener_ca;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::client::password_of;
 use crate::openapi::{ADMIN, CLIENT, Ledger};
@@ -67,11 +67,19 @@ impl Child {
     pub async fn ready(&self) -> bool {
         let ended = self.process.lock().unwrap().as_mut().is_some_and(|child| child.try_wait().unwrap().is_some());
         assert!(!ended, "{} ended by itself:\n{}", self.config.server.id, self.log());
-        if !listener_ca(&self.config.data_dir).exists() {
-            return false;
-        }
+        listener_ca(&self.config.data_dir).exists() && self.readiness().await.is_some_and(|(status, _)| status == 200)
+    }
+
+    /// What `/readyz` says, if anybody answers.
+    pub async fn readiness(&self) -> Option<(u16, Value)> {
         let answer = self.admin_anonymous().fetch(http::Method::GET, "/readyz", None).await;
-        answer.is_ok_and(|(status, _)| status == 200)
+        answer.ok().map(|(status, body)| (status, serde_json::from_slice(&body).unwrap()))
+    }
+
+    /// What `/metrics` says.
+    pub async fn metrics(&self) -> String {
+        let answer = self.admin_anonymous().fetch(http::Method::GET, "/metrics", None).await;
+        String::from_utf8_lossy(&answer.unwrap().1).into_owned()
     }
 
     /// The process's ID.

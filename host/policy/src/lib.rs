@@ -10,6 +10,8 @@ mod breaker;
 mod bundle;
 mod call;
 mod cases;
+#[cfg(test)]
+mod clockless;
 mod diff;
 mod fault;
 mod generation;

@@ -241,7 +241,7 @@ impl Policy {
     /// How the clock behind the plugins' time limits fares.
     #[must_use]
     pub fn clock(&self) -> Clock {
-        self.workshop.sandbox.ticker.health()
+        self.workshop.sandbox.clock()
     }
 
     /// Figures per plugin since the process started, for `/metrics`.

@@ -33,6 +33,8 @@ const SNAPSHOT_BYTES: usize = 1 << 30;
 /// wizer reads a memory by way of pages added to it.
 const LENT_BYTES: usize = 1 << 20;
 
+const CLOCKLESS: &str =
+    "is not prepared: the clock that enforces time limits has stopped; try again once /readyz is well";
 /// Components that are larger, or made of more modules than the pool has room for, run in the engine for large ones.
 const POOLED_BYTES: usize = 4 << 20;
 
@@ -89,6 +91,10 @@ impl Workshop {
     }
 
     fn prepare_here(&self, anatomy: &Anatomy, raw: &Raw<'_>, findings: &mut Vec<Finding>) -> Option<Plugin> {
+        if !self.sandbox.ticker.awaited() {
+            findings.push(Finding::component(CLOCKLESS));
+            return None;
+        }
         let host = Arc::new(self.host(raw));
         let name = self.cache_name(raw);
         let of_snapshot = |reads: &[String]| snapshot_name(&name, reads, raw.lists);

@@ -9,7 +9,7 @@ use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
 use super::state::{State, TABLE_ELEMENTS};
-use super::ticker::Ticker;
+use super::ticker::{Clock, Ticker};
 
 /// Instances alive at once in the process: each thread that judges has one, pools have some.
 const INSTANCES: u32 = 1_000;
@@ -23,6 +23,8 @@ pub(crate) const MAX_MEMORY_MIB: u32 = 512;
 const FRAMES: usize = 32;
 /// What stays mapped of a freed instance, so that the next one starts without page faults.
 const KEEP_RESIDENT: usize = 1 << 20;
+
+static LARGE: OnceLock<Result<Sandbox, String>> = OnceLock::new();
 
 /// The engine with everything that depends on it.
 pub(crate) struct Sandbox {
@@ -62,13 +64,21 @@ impl Sandbox {
 
     /// The one for components that are too large for the pool.
     pub(crate) fn large() -> Result<&'static Self, String> {
-        static LARGE: OnceLock<Result<Sandbox, String>> = OnceLock::new();
         let on_demand = || {
             let mut config = config();
             config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
             Self::new(&[config], Some(Arc::default()))
         };
         LARGE.get_or_init(on_demand).as_ref().map_err(Clone::clone)
+    }
+
+    /// How the clocks fare: its own, and that of the engine for large components once there is one.
+    pub(crate) fn clock(&self) -> Clock {
+        let large = LARGE.get().and_then(|large| large.as_ref().ok());
+        large.into_iter().map(|large| large.ticker.health()).fold(self.ticker.health(), |one, other| Clock {
+            ticking: one.ticking && other.ticking,
+            restarts: one.restarts + other.restarts,
+        })
     }
 
     /// Whether its instances are large: fewer of them are kept.
@@ -97,6 +107,21 @@ impl Sandbox {
         let ticker = Ticker::start(move || ticking.increment_epoch()).map_err(|error| error.to_string())?;
         let compatibility = compatibility(&engine);
         Ok(Self { engine, linker, ticker, compatibility, places })
+    }
+
+    /// One of its own, whose clock stands as long as `stopped` holds, however often it is started anew.
+    #[cfg(test)]
+    pub(crate) fn that_stops(stopped: Arc<std::sync::atomic::AtomicBool>) -> Result<&'static Self, String> {
+        let mut sandbox = Self::new(&[config()], None)?;
+        let ticking = sandbox.engine.clone();
+        let tick = move || {
+            while stopped.load(Ordering::Relaxed) {
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+            ticking.increment_epoch();
+        };
+        sandbox.ticker = Ticker::start(tick).map_err(|error| error.to_string())?;
+        Ok(Box::leak(Box::new(sandbox)))
     }
 
     /// Compiles a component. Takes tens of milliseconds.

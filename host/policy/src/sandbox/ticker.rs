@@ -12,6 +12,8 @@ const DEAD_AFTER: Duration = Duration::from_millis(500);
 /// How long a call waits for a late tick, so that a process that slept (SIGSTOP, a suspended
 /// virtual machine) is not taken for one whose clock died.
 const GRACE: Duration = Duration::from_millis(50);
+/// How long a plugin's preparation waits for a clock that has stopped; the watchdog needs less than a second.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// How the clock of the time limits fares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,10 +101,19 @@ impl Ticker {
 
     /// Whether time limits are enforced at `now`, the time that the caller has just read.
     pub(crate) fn alive(&self, now: Instant) -> bool {
+        self.alive_within(GRACE, now)
+    }
+
+    /// The same for whoever has more time: plugins are prepared by a clock that ticks, too.
+    pub(crate) fn awaited(&self) -> bool {
+        self.alive_within(PATIENCE, Instant::now())
+    }
+
+    fn alive_within(&self, grace: Duration, now: Instant) -> bool {
         if !self.late(now) {
             return true;
         }
-        while now.elapsed() < GRACE {
+        while now.elapsed() < grace {
             thread::sleep(TICK);
             if !self.late(Instant::now()) {
                 return true;
@@ -113,7 +124,7 @@ impl Ticker {
 
     /// Deposes the ticker thread without an heir, as if it had died.
     #[cfg(test)]
-    fn kill(&self) {
+    pub(crate) fn kill(&self) {
         self.reign.fetch_add(1_000_000, Ordering::Relaxed);
     }
 }
