@@ -22,6 +22,7 @@ mod harness;
 mod held;
 mod hostile;
 mod identity;
+mod killed;
 mod letters;
 mod lists;
 mod log_in;

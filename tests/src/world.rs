@@ -269,7 +269,12 @@ impl World {
 
     /// As [`World::applicant`], approved and ready.
     pub async fn child(&self, id: &str) -> Child {
-        let child = self.applicant(id, &[]).await;
+        self.child_with(id, &[]).await
+    }
+
+    /// As [`World::child`], with these configuration keys.
+    pub async fn child_with(&self, id: &str, settings: &[(String, String)]) -> Child {
+        let child = self.applicant(id, settings).await;
         let what = format!("{id} is ready");
         let ready = until(&what, async || child.ready().await.then_some(()));
         tokio::select! {

@@ -97,6 +97,15 @@ impl Policy {
         (!lock(&self.kept).has_tripped(active.number)).then_some(failing)
     }
 
+    /// A process that died after the failure was noted and before the swap begins with what failed: that trip ends now,
+    /// since none of this generation will come again.
+    pub(crate) fn finish_trip(&self) {
+        let Some(trip) = lock(&self.kept).trip(self.active.load().number).cloned() else { return };
+        if let Err(error) = self.trip(&trip) {
+            tracing::error!(generation = trip.generation, %error, "a failed generation could not be taken back");
+        }
+    }
+
     /// Goes back to the newest generation that has not failed itself, and remembers that this one did. None if the
     /// generation that tripped is not active any more, or there is none to go back to: then it goes on as it is, by its
     /// failure modes, and is not tripped again.
@@ -129,7 +138,72 @@ impl Policy {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+    use std::path::Path;
+    use std::process::Command;
+
     use super::*;
+    use crate::clockless::{built, call, options};
+    use crate::kept::tests::{DIE_AT, FOLDER};
+    use crate::{BundleSource, Direction};
+
+    const FAULTS: u32 = 3;
+
+    fn open(dir: &Path) -> Policy {
+        let breaker = Breaker { faults: FAULTS, ..Breaker::default() };
+        Policy::open(crate::PolicyOptions { breaker, ..options(dir) }).unwrap()
+    }
+
+    /// The active generation fails until it is taken back; nothing happens where it does not.
+    fn suffer(policy: &Policy) {
+        (0..FAULTS).for_each(|_| drop(policy.begin().access(&call(Direction::Inbound))));
+        if let Some(trip) = policy.tripped() {
+            policy.trip(&trip).unwrap().unwrap();
+        }
+    }
+
+    /// What the test below runs in a process of its own; nothing by itself.
+    #[test]
+    fn one_trip() {
+        if let Ok(dir) = std::env::var(FOLDER) {
+            suffer(&open(Path::new(&dir)));
+        }
+    }
+
+    #[test]
+    fn whatever_step_the_process_is_killed_in_a_failed_generation_is_taken_back_and_stays_away() {
+        let bad = "name = \"bad\"\n[defaults]\naccess = \"allow\"\n[[plugin]]\nname = \"it\"\ncomponent = \"it.wasm\"\ngrants = [\"log\"]\n";
+        let bad = BundleSource::Files(vec![
+            ("policy.toml".into(), bad.as_bytes().to_vec()),
+            ("it.wasm".into(), std::fs::read(built("hostile/traps")).unwrap()),
+        ]);
+        let (mut deaths, mut died_between) = (0, 0);
+        for at in 1.. {
+            let dir = tempfile::tempdir().unwrap();
+            open(dir.path()).activate(bad.clone(), "test", "because").unwrap();
+            let mut child = Command::new(std::env::current_exe().unwrap());
+            child.args(["--exact", "breaker::tests::one_trip"]).env(DIE_AT, at.to_string()).env(FOLDER, dir.path());
+            let done = child.output().unwrap().status.success();
+            let noted = dir.path().join("policy/generations/2.trip").exists();
+            let swapped = std::fs::read_to_string(dir.path().join("policy/active")).unwrap() == "3\n";
+            let policy = open(dir.path());
+            if noted {
+                assert_eq!(policy.show().name, "open", "killed at step {at}: it begins with the last good generation");
+            }
+            suffer(&policy);
+            assert_eq!((policy.show().name.as_str(), policy.show().generation), ("open", 3), "killed at step {at}");
+            let history = policy.history();
+            let told: Vec<_> = history.iter().map(|entry| (entry.state, entry.by.as_str(), entry.restores)).collect();
+            let expected = [("kept", "isthmus", None), ("tripped", "test", None), ("active", "breaker", Some(1))];
+            assert_eq!(told, expected, "killed at step {at}");
+            if done {
+                break;
+            }
+            deaths += 1;
+            died_between += usize::from(noted && !swapped);
+        }
+        assert!(deaths > 5 && died_between > 1, "{deaths} deaths, {died_between} of them in the middle");
+    }
 
     fn after(faults: u32, calls: u64) -> Option<(u32, u64)> {
         let (failures, now) = (Failures::default(), Instant::now());

@@ -8,9 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::sandbox::engine::Sandbox;
-use crate::{
-    Breaker, BundleSource, Call, Direction, Item, NoServices, Policy, PolicyOptions, Session, Step, TrustedKey, Verdict,
-};
+use crate::{Breaker, BundleSource, Call, Direction, Item, NoServices, Policy, PolicyOptions, Session, Step, Verdict};
 
 const OPEN: &str = "name = \"open\"\n[defaults]\naccess = \"allow\"\n";
 /// Refuses inwards, lets through outwards, and does what is usual inside: refuses access, holds content.
@@ -28,23 +26,9 @@ struct House {
 impl House {
     fn new(manifest: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        share_cache(&dir.path().join("policy"));
-        let bundle = |text: &str| BundleSource::Files(vec![("policy.toml".into(), text.as_bytes().to_vec())]);
-        let options = PolicyOptions {
-            dir: dir.path().join("policy"),
-            key: [7; 32],
-            trusted_keys: Vec::<TrustedKey>::new(),
-            signatures_needed: 1,
-            allow_unsigned: true,
-            builtins: &[],
-            default_bundle: bundle(OPEN),
-            services: Arc::new(NoServices),
-            redaction_key: [9; 32],
-            breaker: Breaker { faults: 3, ..Breaker::default() },
-        };
         let stopped = Arc::new(AtomicBool::new(false));
         let sandbox = Sandbox::that_stops(stopped.clone()).unwrap();
-        let mut policy = Policy::open(options).unwrap();
+        let mut policy = Policy::open(options(dir.path())).unwrap();
         policy.workshop.sandbox = sandbox;
         let house = Self { dir, policy, stopped, sandbox };
         house.activate("tested", manifest).unwrap();
@@ -74,17 +58,36 @@ impl House {
     }
 }
 
+/// A policy below `dir`, which begins with one that allows all and has no plugins.
+pub(crate) fn options(dir: &Path) -> PolicyOptions {
+    share_cache(&dir.join("policy"));
+    PolicyOptions {
+        dir: dir.join("policy"),
+        key: [7; 32],
+        trusted_keys: Vec::new(),
+        signatures_needed: 1,
+        allow_unsigned: true,
+        builtins: &[],
+        default_bundle: BundleSource::Files(vec![("policy.toml".into(), OPEN.as_bytes().to_vec())]),
+        services: Arc::new(NoServices),
+        redaction_key: [9; 32],
+        breaker: Breaker { faults: 3, ..Breaker::default() },
+    }
+}
+
 /// The compile cache of the tests in `tests/`: these are about other things.
 fn share_cache(policy: &Path) {
     let exe = std::env::current_exe().unwrap();
     let target = exe.ancestors().nth(3).unwrap();
     let cache = target.join("tmp/compile-cache");
     std::fs::create_dir_all(&cache).unwrap();
-    std::fs::create_dir(policy).unwrap();
-    std::os::unix::fs::symlink(cache, policy.join("cache")).unwrap();
+    if !policy.exists() {
+        std::fs::create_dir(policy).unwrap();
+        std::os::unix::fs::symlink(cache, policy.join("cache")).unwrap();
+    }
 }
 
-fn built(plugin: &str) -> PathBuf {
+pub(crate) fn built(plugin: &str) -> PathBuf {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/plugins");
     let path = std::env::var_os("ISTHMUS_PLUGINS").map_or(workspace, PathBuf::from).join(format!("{plugin}.wasm"));
     assert!(path.exists(), "{} is missing: run cargo xtask plugins first", path.display());
@@ -103,7 +106,7 @@ fn plugin(name: &str, more: &str) -> String {
     format!("[[plugin]]\nname = \"{name}\"\ncomponent = \"{name}.wasm\"\n{more}")
 }
 
-fn call(direction: Direction) -> Call {
+pub(crate) fn call(direction: Direction) -> Call {
     Call {
         operation: "message.send".into(),
         direction,

@@ -353,7 +353,7 @@ fn step() {}
 use tests::step;
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -430,8 +430,8 @@ mod tests {
         assert!(Kept::open(dir.path(), &KEY).unwrap().get(1).is_none());
     }
 
-    const DIE_AT: &str = "ISTHMUS_TEST_DIE_AT";
-    const FOLDER: &str = "ISTHMUS_TEST_FOLDER";
+    pub(crate) const DIE_AT: &str = "ISTHMUS_TEST_DIE_AT";
+    pub(crate) const FOLDER: &str = "ISTHMUS_TEST_FOLDER";
 
     /// Ends the process by SIGKILL at the step that its environment names.
     pub(super) fn step() {

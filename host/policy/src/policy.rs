@@ -95,7 +95,7 @@ impl Policy {
             Opening { options: &options, workshop: &workshop, kept, own_lists: &own_lists, fallen_back: Vec::new() };
         let generation = opening.generation()?;
         let Opening { kept, fallen_back, .. } = opening;
-        Ok(Self {
+        let policy = Self {
             active: ArcSwap::from_pointee(generation),
             workshop,
             builtins: options.builtins,
@@ -112,7 +112,9 @@ impl Policy {
             own_lists: Mutex::new(own_lists),
             damaged_lists,
             fallen_back,
-        })
+        };
+        policy.finish_trip();
+        Ok(policy)
     }
 
     /// One generation for one request, on all hooks.
