@@ -53,7 +53,7 @@ pub use options::{ActivateError, BundleSource, PolicyError, PolicyOptions, Trust
 pub use outcome::{AccessOutcome, AuditOutcome, ContentOutcome, Reason, Severity, Step, Verdict};
 pub use policy::Policy;
 pub use rehearsal::{Comparison, Disagreement, Example};
-pub use replay::{Recorded, Replay, ReplayReport};
+pub use replay::{RecordChange, Recorded, Replay, ReplayReport};
 pub use report::{
     Activation, CanaryReport, CheckReport, CheckedPlugin, HistoryEntry, ListChanged, ListEdit, ListInfo, PluginStats,
     Shown, ShownPlugin, Staged, TIME_BUCKETS,

@@ -4,6 +4,8 @@ use crate::bindings::exports::isthmus::policy::audit_hook::Redaction;
 
 /// Bytes of a keyed hash that are recorded: enough to tell values apart.
 const HASH_BYTES: usize = 16;
+/// What a hashed value begins with.
+pub(crate) const HASHED: &str = "blake3k:";
 
 /// What all audit plugins together want done, by field. Where two name the same field the one that
 /// shows less holds: drop, then hash, then mask.
@@ -49,7 +51,7 @@ fn hash(key: &[u8; 32], value: &str) -> String {
         return String::new();
     }
     let hash = blake3::keyed_hash(key, value.as_bytes());
-    format!("blake3k:{}", &hash.to_hex()[..HASH_BYTES * 2])
+    format!("{HASHED}{}", &hash.to_hex()[..HASH_BYTES * 2])
 }
 
 #[cfg(test)]

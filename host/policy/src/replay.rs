@@ -1,17 +1,21 @@
 //! Replay: recorded decisions before a candidate. What would have been decided otherwise?
 //!
-//! A record holds what the audit policy left of a request. Where a text was not kept, only the access plugins can be asked;
-//! where names were redacted, nobody can.
+//! A record holds what the audit policy left of a request. Where a text was not kept, only the access plugins can be asked
+//! whether it may be done; where names were redacted, nobody can. The audit plugins are asked about the event as it was: how
+//! would it have been kept?
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use crate::bundle::diagnostic::{Diagnostic, Diagnostics};
-use crate::call::{Call, Item};
+use crate::call::{Call, Event, Item};
 use crate::judge::{Answer, Judgement, Said};
 use crate::options::BundleSource;
+use crate::outcome::AuditOutcome;
 use crate::policy::Policy;
+use crate::redact::HASHED;
 use crate::rehearsal::{Candidate, Comparison, Decided};
 use crate::report::PluginStats;
 use crate::session::Session;
@@ -33,6 +37,25 @@ pub struct Recorded {
     pub micros: u64,
     /// The message or decision, for `policy explain`.
     pub id: String,
+    /// The code that its caller got (R5; 0 success).
+    pub code: u32,
+    /// How grave its record is: `debug` … `critical`.
+    pub severity: String,
+    /// What its record holds beside the call, by name.
+    pub fields: Vec<(String, String)>,
+}
+
+/// Records that the candidate's audit plugins would have made otherwise, in one way. What was left out then cannot be missed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct RecordChange {
+    /// A field's name, `actor` or `target`; `severity`; `detail` for all that a record may leave out.
+    pub what: String,
+    /// As it was recorded: `kept`, or how grave.
+    pub recorded: String,
+    /// As the candidate would have it recorded: `left out`, `hashed`, `masked`, `failed` (whole, since a plugin failed), or how grave.
+    pub candidate: String,
+    /// How often.
+    pub count: u64,
 }
 
 /// What would have been otherwise.
@@ -52,6 +75,8 @@ pub struct ReplayReport {
     pub undecided: u64,
     /// What both said.
     pub comparison: Comparison,
+    /// What would have been recorded otherwise, the most frequent first.
+    pub records: Vec<RecordChange>,
     /// What the candidate's plugins said.
     pub plugins: Vec<PluginStats>,
     /// Warnings of its check.
@@ -67,6 +92,8 @@ pub struct Replay {
     access_only: u64,
     undecided: u64,
     comparison: Comparison,
+    /// By what, recorded and candidate.
+    records: BTreeMap<(String, String, &'static str), u64>,
 }
 
 impl Policy {
@@ -84,6 +111,7 @@ impl Policy {
             access_only: 0,
             undecided: 0,
             comparison: Comparison::default(),
+            records: BTreeMap::new(),
         })
     }
 }
@@ -97,6 +125,7 @@ impl Replay {
             return;
         }
         self.candidate.at(recorded.call.time_ms);
+        self.treat(recorded);
         let items = if recorded.whole { recorded.items.as_slice() } else { &[] };
         let judgement = self.session.judge(&recorded.call, items);
         let mut said = recorded.said.clone();
@@ -121,6 +150,38 @@ impl Replay {
         self.comparison.add(&recorded.call, &decided, judgement);
     }
 
+    /// Asks how the event would have been recorded.
+    fn treat(&mut self, recorded: &Recorded) {
+        let event = Event {
+            call: recorded.call.clone(),
+            outcome: recorded.said.outcome.clone().into(),
+            code: recorded.code,
+            fields: recorded.fields.clone(),
+        };
+        let outcome = self.session.audit(&event);
+        let candidate = outcome.severity.as_str();
+        if candidate != recorded.severity {
+            self.change("severity", &recorded.severity, candidate);
+        }
+        if outcome.whole || !outcome.detail {
+            self.change("detail", "kept", if outcome.whole { "failed" } else { "left out" });
+            return;
+        }
+        for (name, value, left) in values(&event, &outcome) {
+            match left {
+                None | Some("") if !value.is_empty() => self.change(name, "kept", "left out"),
+                Some(left) if left == value => {}
+                Some(left) if left.starts_with(HASHED) => self.change(name, "kept", "hashed"),
+                Some(_) => self.change(name, "kept", "masked"),
+                None => {}
+            }
+        }
+    }
+
+    fn change(&mut self, what: &str, recorded: &str, candidate: &'static str) {
+        *self.records.entry((what.to_owned(), recorded.to_owned(), candidate)).or_default() += 1;
+    }
+
     /// What came of it so far.
     #[must_use]
     pub fn report(&self) -> ReplayReport {
@@ -132,10 +193,37 @@ impl Replay {
             access_only: self.access_only,
             undecided: self.undecided,
             comparison: self.comparison.finished(),
+            records: self.changes(),
             plugins: self.candidate.figures(),
             diagnostics: self.candidate.diagnostics.clone(),
         }
     }
+
+    fn changes(&self) -> Vec<RecordChange> {
+        let change = |((what, recorded, candidate), count): (&(String, String, &str), &u64)| RecordChange {
+            what: what.clone(),
+            recorded: recorded.clone(),
+            candidate: (*candidate).to_owned(),
+            count: *count,
+        };
+        let mut changes: Vec<_> = self.records.iter().map(change).collect();
+        changes.sort_by_key(|change| std::cmp::Reverse(change.count));
+        changes
+    }
+}
+
+/// What a record may leave out: its name, its value, what the plugins left of it.
+fn values<'a>(
+    event: &'a Event,
+    outcome: &'a AuditOutcome,
+) -> impl Iterator<Item = (&'a str, &'a str, Option<&'a str>)> {
+    let left = |name: &str| outcome.fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+    let names = [
+        ("actor", event.call.actor.as_str(), Some(outcome.actor.as_str())),
+        ("target", event.call.target.as_str(), Some(outcome.target.as_str())),
+    ];
+    let fields = event.fields.iter().map(move |(name, value)| (name.as_str(), value.as_str(), left(name)));
+    names.into_iter().chain(fields)
 }
 
 /// So that tests and tools need no `Arc` of their own.

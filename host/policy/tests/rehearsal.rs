@@ -133,6 +133,9 @@ fn recorded(policy: &Policy, said: &str, keep_text: bool) -> Recorded {
         whole: keep_text,
         named: true,
         id: "m-1".into(),
+        code: 0,
+        severity: "info".into(),
+        fields: vec![("text".into(), said.into()), ("reason".into(), String::new())],
         call,
     }
 }
@@ -156,6 +159,43 @@ fn a_replay_tells_what_would_have_been_decided_otherwise() {
         report.comparison.disagreements.iter().map(|d| (d.active.as_str(), d.candidate.as_str(), d.count)).collect();
     assert!(ways.contains(&("rejected", "held", 1)) && ways.contains(&("allowed", "held", 1)), "{ways:?}");
     assert_eq!((report.comparison.judged, report.comparison.agreed), (4, 2));
+}
+
+#[test]
+fn a_replay_tells_what_would_have_been_recorded_otherwise() {
+    let house = House::new();
+    let policy = house.open();
+    let events = "[[plugin.settings.events]]\noperations = [\"message.*\"]\noutcomes = [\"allowed\"]\n\
+                  fields = { text = \"drop\", actor = \"hash\", target = \"mask\" }\nseverity = \"notice\"\n\
+                  [[plugin.settings.events]]\noutcomes = [\"denied\"]\ndetail = false\nseverity = \"info\"\n";
+    let mut replay = policy.replay(&bundle(&house, "quiet", &with("audit-redact", events))).unwrap();
+    for _ in 0..3 {
+        replay.judge(&recorded(&policy, "hello", true));
+    }
+    let mut denied = recorded(&policy, "hello", true);
+    denied.said.outcome = "denied".into();
+    replay.judge(&denied);
+    let mut hashed = recorded(&policy, "hello", true);
+    hashed.named = false;
+    replay.judge(&hashed);
+    let report = replay.report();
+    let changes: Vec<_> = report.records.iter().map(|c| (&*c.what, &*c.recorded, &*c.candidate, c.count)).collect();
+    let expected = [
+        ("actor", "kept", "hashed", 3),
+        ("severity", "info", "notice", 3),
+        ("target", "kept", "masked", 3),
+        ("text", "kept", "left out", 3),
+        ("detail", "kept", "left out", 1),
+    ];
+    assert_eq!(changes, expected, "the most frequent first; nobody is asked where names were redacted");
+
+    let mut broken = policy.replay(&bundle(&house, "traps", &with("hostile/traps", ""))).unwrap();
+    broken.judge(&recorded(&policy, "hello", true));
+    let [change] = &broken.report().records[..] else { panic!("{:?}", broken.report()) };
+    assert_eq!((&*change.what, &*change.candidate), ("detail", "failed"), "it is recorded whole");
+    let mut open = policy.replay(&bundle(&house, "open", OPEN)).unwrap();
+    open.judge(&recorded(&policy, "hello", true));
+    assert!(open.report().records.is_empty(), "who has no audit plugin keeps all there is");
 }
 
 #[test]

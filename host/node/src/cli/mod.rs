@@ -18,6 +18,7 @@ mod rehearse;
 mod role;
 mod target;
 mod users;
+mod what_if;
 mod when;
 
 use std::process::ExitCode;

@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use super::admin::segment;
 use super::error::CliError;
 use super::out::{Column, Out, outline, plain, table};
-use super::rehearse::{self, ReplayArgs, ShadowCommand, WhatIfArgs, Which, broken, short};
+use super::rehearse::{self, ReplayArgs, ShadowCommand, Which, broken, short};
 use super::target::Target;
+use super::what_if::{self, WhatIfArgs};
 use super::when;
 use crate::admin_token::Role;
 
@@ -153,7 +154,7 @@ pub(super) fn run(command: PolicyCommand, out: &Out) -> Result<(), CliError> {
         }
         PolicyCommand::History(target) => history(&target, out),
         PolicyCommand::Lists(command) => super::lists::run(command, out),
-        PolicyCommand::Explain { id: None, what_if, target } => rehearse::what_if(&what_if, &target, out),
+        PolicyCommand::Explain { id: None, what_if, target } => what_if::what_if(&what_if, &target, out),
         PolicyCommand::Explain { id: Some(id), target, .. } => {
             let answer = target.get(Role::Security, &format!("/admin/v1/policy/explain/{}", segment(&id)))?;
             out.answer(&answer, outline);

@@ -2,6 +2,7 @@
 //!
 //! One replay at a time, on one thread of its own; it may be looked at while it runs, and stopped.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -164,9 +165,9 @@ impl Server {
         let said = !matches!(&*record.operation, "user.login" | "server.connect");
         let text = record.fields.get("text");
         let items = text.map(|text| item(kind_of(&record.operation), text)).into_iter().collect();
-        let fact = |(name, value): (&std::borrow::Cow<'_, str>, &std::borrow::Cow<'_, str>)| {
+        let fact = |(name, value): (&Cow<'_, str>, &Cow<'_, str>)| {
             let ours = matches!(&**name, "text" | "reason" | "unredacted");
-            (!ours).then(|| (name.to_string(), value.to_string()))
+            (!ours).then(|| owned((name, value)))
         };
         Some(Recorded {
             call: Call {
@@ -184,8 +185,15 @@ impl Server {
             said: decided(record),
             micros: record.steps.iter().filter(|step| step.verdict != "treat").map(|step| u64::from(step.micros)).sum(),
             id: record.fields.get("messageID").map_or_else(|| record.id.to_string(), ToString::to_string),
+            code: record.code.unsigned_abs(),
+            severity: record.severity.to_string(),
+            fields: record.fields.iter().filter(|(name, _)| *name != "unredacted").map(owned).collect(),
         })
     }
+}
+
+fn owned((name, value): (&Cow<'_, str>, &Cow<'_, str>)) -> (String, String) {
+    (name.to_string(), value.to_string())
 }
 
 fn decided(record: &AuditRecord<'_>) -> Said {
