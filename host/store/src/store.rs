@@ -428,9 +428,10 @@ impl Wake for Unpark {
     }
 }
 
-/// Waits on this thread, also where tokio would panic because it is one of its own.
+/// Waits on this thread, also where tokio would panic because it is one of its own. Without a share of a task's budget: it would
+/// be used up by the 128th wait of one poll, and none after that would ever end.
 fn wait<F: Future>(future: F) -> F::Output {
-    let mut future = pin!(future);
+    let mut future = pin!(tokio::task::unconstrained(future));
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut context = Context::from_waker(&waker);
     loop {

@@ -105,6 +105,19 @@ fn a_refused_rule_leaves_nothing_and_its_neighbours_in_the_batch_stay() {
 }
 
 #[test]
+fn a_blocking_write_may_be_asked_for_any_number_of_times_within_one_poll_of_a_task() {
+    let place = Place::new();
+    let store = place.open();
+    let (done, finished) = channel();
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let next = || store.write_blocking(|tx| tx.next("n")).unwrap();
+        done.send(runtime.block_on(async { (0..200).fold(0, |_, _| next()) })).unwrap();
+    });
+    assert_eq!(finished.recv_timeout(Duration::from_secs(60)), Ok(200));
+}
+
+#[test]
 fn a_panic_costs_only_its_own_rule() {
     let place = Place::new();
     let store = place.open();
