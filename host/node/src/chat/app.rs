@@ -219,6 +219,8 @@ pub(super) struct App {
     pub(super) read: BTreeMap<String, u64>,
     pub(super) typed: Vec<String>,
     pub(super) recalled_typed: usize,
+    /// What was typed last could not be carried out; an arrow brings it back. Until the next key.
+    pub(super) mistaken: bool,
     pub(super) leaving: bool,
     pub(super) tag: String,
     pub(super) next: u64,
@@ -249,6 +251,7 @@ impl App {
             read: BTreeMap::new(),
             typed: Vec::new(),
             recalled_typed: 0,
+            mistaken: false,
             leaving: false,
             tag: tag.to_owned(),
             next: 0,

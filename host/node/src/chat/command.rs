@@ -47,6 +47,9 @@ const COMMANDS: &[(&str, Takes, &str)] = &[
     ("quit", Takes::Nothing, ""),
 ];
 
+/// How alike (0 to 1) a command has to be to what was typed, to be offered in its place.
+const ALIKE: f64 = 0.5;
+
 /// A line, understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Command {
@@ -99,7 +102,7 @@ pub(super) fn parse(line: &str, words: &Words) -> Result<Command, String> {
     }
     let (typed, rest) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
     let rest = rest.trim();
-    let name = full_name(typed).ok_or_else(|| fill(words.unknown_command, &[typed]))?;
+    let name = full_name(typed).ok_or_else(|| no_such(typed, words))?;
     let takes = COMMANDS.iter().find(|(known, _, _)| *known == name).map_or("", |(_, _, takes)| *takes);
     let missing = || fill(words.missing, &[name, takes]);
     read(name, rest).ok_or_else(missing)
@@ -112,6 +115,23 @@ fn full_name(typed: &str) -> Option<&'static str> {
     let first = fits.next()?;
     let exact = COMMANDS.iter().map(|(name, _, _)| *name).find(|name| *name == typed);
     exact.or_else(|| fits.next().is_none().then_some(first))
+}
+
+/// What was typed is no command: which ones begin so, or which one is nearest.
+fn no_such(typed: &str, words: &Words) -> String {
+    let names = || COMMANDS.iter().map(|(name, _, _)| *name);
+    let begun: Vec<String> =
+        names().filter(|name| !typed.is_empty() && name.starts_with(typed)).map(|name| format!("/{name}")).collect();
+    if !begun.is_empty() {
+        return fill(words.ambiguous, &[&format!("/{typed}"), &begun.join(" ")]);
+    }
+    let typed_small = typed.to_lowercase();
+    let alike = |name: &str| strsim::normalized_damerau_levenshtein(name, &typed_small);
+    let nearest = names().max_by(|a, b| alike(a).total_cmp(&alike(b))).filter(|name| alike(name) >= ALIKE);
+    match nearest {
+        Some(name) => fill(words.did_you_mean, &[typed, name]),
+        None => fill(words.unknown_command, &[typed]),
+    }
 }
 
 fn read(name: &str, rest: &str) -> Option<Command> {

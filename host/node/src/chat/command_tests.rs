@@ -47,7 +47,10 @@ fn commands_are_read_with_what_they_take() {
 fn what_is_wrong_is_told_with_what_is_wanted() {
     assert!(read_line("/frobnicate").unwrap_err().contains("/help"));
     assert!(read_line("/").is_err());
-    assert!(read_line("/re").unwrap_err().contains("/re"), "recall, remove or requests");
+    assert_eq!(read_line("/re").unwrap_err(), "/re may be: /requests /remove /recall");
+    for (typed, meant) in [("/too", "/to?"), ("/hlep", "/help?"), ("/QUIT", "/quit?"), ("/freind carol", "/friend?")] {
+        assert!(read_line(typed).unwrap_err().contains(meant), "{typed}: {:?}", read_line(typed));
+    }
     for line in ["/to", "/friend", "/recall x", "/recall 0", "/cancel", "/lang fr", "/file "] {
         assert!(read_line(line).unwrap_err().contains("wants"), "{line}");
     }

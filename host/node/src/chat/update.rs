@@ -81,7 +81,7 @@ fn press(app: &mut App, key: KeyEvent, list: impl Fn(&str) -> Vec<String>) -> Ve
     if control && key.code == KeyCode::Char('c') {
         return leave(app);
     }
-    app.leaving = false;
+    (app.leaving, app.mistaken) = (false, false);
     match key.code {
         KeyCode::Char('d') if control && app.input.is_empty() => return vec![Act::Quit],
         KeyCode::Enter if alt => app.input.insert("\n"),
@@ -164,26 +164,25 @@ fn enter(app: &mut App) -> Vec<Act> {
     carry_out(app, &line)
 }
 
+/// Carries a line out. Whatever comes of it, the next line begins empty, as in a shell: one that could not be carried out is told
+/// of, and is brought back by an arrow.
 fn carry_out(app: &mut App, line: &str) -> Vec<Act> {
     app.sheet = None;
     app.note.clear();
-    match parse(line, app.words()).and_then(|command| {
-        let kept = app.input.take();
-        perform(app, command).inspect_err(|_| app.input.set(&kept))
-    }) {
-        Ok(acts) => {
-            app.typed.retain(|before| before != line);
-            app.typed.push(line.to_owned());
-            let many = app.typed.len().saturating_sub(TYPED);
-            app.typed.drain(..many);
-            app.recalled_typed = 0;
-            acts
-        }
-        Err(told) => {
-            app.note = told;
-            Vec::new()
-        }
-    }
+    app.input.take();
+    remember(app, line);
+    parse(line, app.words()).and_then(|command| perform(app, command)).unwrap_or_else(|told| {
+        (app.note, app.mistaken) = (told, true);
+        Vec::new()
+    })
+}
+
+fn remember(app: &mut App, line: &str) {
+    app.typed.retain(|before| before != line);
+    app.typed.push(line.to_owned());
+    let many = app.typed.len().saturating_sub(TYPED);
+    app.typed.drain(..many);
+    app.recalled_typed = 0;
 }
 
 /// The next offer of a completion, or the first of a new one.

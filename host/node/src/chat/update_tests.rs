@@ -9,6 +9,9 @@ use super::super::exchange::{Ask, Progress, What, Why};
 use super::super::words::Lang;
 use super::*;
 
+#[path = "line_tests.rs"]
+mod line;
+
 fn alice() -> App {
     let mut app = App::new("alice@north", Lang::En, TimeZone::UTC, "t");
     app.now_ms = 1_777_638_600_000;
@@ -130,7 +133,6 @@ fn what_is_taken_back_is_gone() {
     type_line(&mut app, "/to carol@south");
     let (client, _) = said(&type_line(&mut app, "oops"));
     assert_eq!(type_line(&mut app, "/recall"), [], "it has no answer yet");
-    app.input.take();
     news(&mut app, News::Sent(client, Ok(json!({"messageID": "m/2", "state": "kept"}))));
     let acts = type_line(&mut app, "/recall");
     assert_eq!(asked(&acts).path, "/client/v1/messages/m%2F2/recall");
@@ -261,7 +263,6 @@ fn a_file_is_uploaded_then_sent_and_fetched_by_its_number() {
     let mut app = alice();
     type_line(&mut app, "/file x.png");
     assert!(app.note.contains("open a chat"), "{}", app.note);
-    app.input.take();
     type_line(&mut app, "/to carol@south");
     let acts = type_line(&mut app, "/file pictures/猫.png");
     let [Act::Upload { number, .. }] = acts.as_slice() else { panic!("{acts:?}") };
@@ -355,45 +356,6 @@ fn what_arrives_does_not_move_what_is_being_read_above() {
         key(&mut app, KeyCode::PageDown);
     }
     assert_eq!((app.chats[&carol()].below, app.chats[&carol()].unread), (0, 0));
-}
-
-#[test]
-fn a_draft_stays_with_its_chat_and_a_mistake_with_the_line() {
-    let mut app = alice();
-    type_line(&mut app, "/to carol@south");
-    app.input.set("half a thou");
-    event(&mut app, 1, message("bob@north", "alice@north", "m1", "hi"));
-    update(&mut app, Event::Key(KeyEvent::new(KeyCode::Char('n'), KeyModifiers::CONTROL)), nothing);
-    assert_eq!((app.open.as_ref().unwrap().id(), app.input.text()), ("bob@north", ""));
-    update(&mut app, Event::Key(KeyEvent::new(KeyCode::Char('n'), KeyModifiers::CONTROL)), nothing);
-    assert_eq!(app.input.text(), "half a thou");
-    app.input.take();
-    type_line(&mut app, "/too bob");
-    assert!(app.note.contains("/too") && app.input.text() == "/too bob", "{}", app.note);
-}
-
-#[test]
-fn tab_turns_through_what_fits() {
-    let mut app = alice();
-    for c in "/re".chars() {
-        key(&mut app, KeyCode::Char(c));
-    }
-    for expected in ["/requests", "/remove ", "/recall ", "/requests"] {
-        key(&mut app, KeyCode::Tab);
-        assert_eq!(app.input.text(), expected);
-    }
-    key(&mut app, KeyCode::BackTab);
-    assert_eq!(app.input.text(), "/recall ");
-}
-
-#[test]
-fn control_c_empties_the_line_first_and_leaves_then() {
-    let mut app = alice();
-    app.input.set("text");
-    let control_c = || Event::Key(KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL));
-    assert_eq!(update(&mut app, control_c(), nothing), []);
-    assert!(app.input.is_empty());
-    assert_eq!(update(&mut app, control_c(), nothing), [Act::Quit]);
 }
 
 #[test]

@@ -210,6 +210,11 @@ fn draw_input(frame: &mut Frame<'_>, app: &App, rows: Vec<String>, area: Rect) {
         .take(height)
         .map(|(at, row)| Line::from_iter([Span::styled(if at == 0 { "> " } else { "  " }, BOLD), Span::raw(row)]));
     frame.render_widget(Text::from_iter(lines), area);
+    if let Some(line) = app.typed.last().filter(|_| app.mistaken && app.input.is_empty()) {
+        let hint = fill(app.words().line_back, &[&super::clean::line(line)]);
+        let beside = Rect { x: area.x + 2.min(area.width), width: area.width.saturating_sub(2), ..area };
+        frame.render_widget(Line::styled(cut(&hint, room), DIM), beside);
+    }
     let place = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
     let cursor = Position::new(area.x.saturating_add(place(column + 2)), area.y.saturating_add(place(row - from)));
     if area.contains(cursor) {

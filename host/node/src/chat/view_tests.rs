@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use jiff::tz::TimeZone;
 use ratatui_core::backend::TestBackend;
 use ratatui_core::terminal::Terminal;
@@ -7,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::super::app::{Group, Person, Row, Stand, Transfer};
 use super::super::perform::send;
-use super::super::update::open;
+use super::super::update::{Event, open, update};
 use super::super::words::Lang;
 use super::*;
 
@@ -108,6 +109,26 @@ fn a_chat_in_forty_columns_and_in_chinese() {
     assert!(shown.iter().all(|row| columns(row) <= 40), "{all}");
     assert!(!all.contains('│'), "no room for the list of chats:\n{all}");
     assert!(shown[0].contains("(1)"), "what is unread elsewhere is told all the same:\n{all}");
+}
+
+#[test]
+fn a_mistake_is_told_above_the_empty_line_which_says_how_it_comes_back() {
+    for (lang, told, back) in [
+        (Lang::En, "did you mean /to?", "> ↑ brings back: /too bob"),
+        (Lang::Zh, "您是想用 /to 吗", "> ↑ 找回：/too bob"),
+    ] {
+        let mut app = in_carols_chat(lang);
+        let key = |app: &mut App, code| {
+            let key = Event::Key(KeyEvent::new(code, KeyModifiers::NONE));
+            assert_eq!(update(app, key, |_| Vec::new()), []);
+        };
+        "/too bob".chars().for_each(|c| key(&mut app, KeyCode::Char(c)));
+        key(&mut app, KeyCode::Enter);
+        let shown = screen(&app, 80, 13);
+        assert!(shown[11].contains(told) && shown[12] == back, "{}", shown.join("\n"));
+        key(&mut app, KeyCode::Char('h'));
+        assert_eq!(screen(&app, 80, 13)[12], "> h");
+    }
 }
 
 #[test]

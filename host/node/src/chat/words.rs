@@ -125,6 +125,8 @@ words! {
     ambiguous: "{} may be: {}", "{} 可能是：{}";
     unknown_name: "nobody known is called {}; /search {} looks on every server, NAME@SERVER is always understood", "没有找到 {}；/search {} 可在所有服务器上搜索，也可直接输入 名字@服务器";
     unknown_command: "there is no /{}; /help lists what there is", "没有命令 /{}；/help 列出所有命令";
+    did_you_mean: "there is no /{}; did you mean /{}? /help lists all", "没有命令 /{}；您是想用 /{} 吗？/help 列出所有命令";
+    line_back: "↑ brings back: {}", "↑ 找回：{}";
     missing: "/{} wants {}", "/{} 需要 {}";
     no_open_chat: "open a chat first: /to NAME", "请先打开会话：/to 名字";
     no_open_group: "open a group first: /to NAME", "请先打开群：/to 名字";
