@@ -118,6 +118,12 @@ async fn users(clerk: &Clerk<'_>) {
         (&["users", "mute", "alice", "--words", "x"][..], 2, "--for"),
         (&["users", "mute", "alice", "--words", "", "--for", "1h"], 3, "words"),
         (&["users", "mute", "alice", "--words", "x", "--for", "1h", "--until", "2030-01-01"], 2, "cannot be used with"),
+        (&["users", "mute", "alice", "--words", "x", "--until", "1h"], 2, "write --for 1h"),
+        (
+            &["users", "suspend", "alice", "--words", "x", "--until", "2020-01-01"],
+            2,
+            "2020-01-01T00:00:00Z, which is past",
+        ),
         (&["users", "disable", "nobody"], 3, "nobody"),
         (&["users", "lift", "alice", "mute"], 3, "not muted"),
     ] {

@@ -142,8 +142,8 @@ pub(super) struct Term {
     /// How long, as 30m, 2h, 7d.
     #[arg(long = "for", value_name = "SPAN", value_parser = when::span)]
     span: Option<u64>,
-    /// Its end: 2027-01-01 or 2027-01-01T12:30:00Z.
-    #[arg(long, value_name = "TIME", value_parser = when::read)]
+    /// Its end, a time to come: 2027-01-01 or 2027-01-01T12:30:00Z.
+    #[arg(long, value_name = "TIME", value_parser = when::end)]
     until: Option<u64>,
 }
 

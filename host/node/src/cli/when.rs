@@ -32,6 +32,27 @@ pub(super) fn span(text: &str) -> Result<u64, String> {
     ago_ms(text).filter(|ms| *ms > 0).ok_or_else(|| format!("`{text}` is no span of time; write 30m, 2h or 7d"))
 }
 
+/// Reads when something is to end: a time to come, as `2027-01-01` or `2027-01-01T12:30:00Z`. What is a span (`1h`), or past, is
+/// told with its remedy: beside every end there is a `--for`.
+///
+/// # Errors
+/// Words for clap.
+pub(super) fn end(text: &str) -> Result<u64, String> {
+    end_at(text, clock::now_ms())
+}
+
+fn end_at(text: &str, now_ms: u64) -> Result<u64, String> {
+    const HOW: &str = "write the end, as 2027-01-01 or 2027-01-01T12:30:00Z, or how long: --for 2h";
+    if ago_ms(text).is_some() {
+        return Err(format!("`{text}` is a span of time and no end; write --for {text}"));
+    }
+    let ms = read_at(text, now_ms).map_err(|_| format!("`{text}` is no time; {HOW}"))?;
+    if ms <= now_ms {
+        return Err(format!("`{text}` was read as {}, which is past; {HOW}", show(ms)));
+    }
+    Ok(ms)
+}
+
 fn ago_ms(text: &str) -> Option<u64> {
     let unit = match text.chars().last()? {
         's' => 1_000,
@@ -113,6 +134,21 @@ mod tests {
         for text in ["", "30", "0h", "2027-01-01", "-1h"] {
             assert!(span(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn an_end_is_to_come_and_what_is_none_is_told_with_what_was_read_and_the_remedy() {
+        let now_ms = 1_777_638_600_000;
+        let wrong = |text: &str, words: &[&str]| {
+            let told = end_at(text, now_ms).err().unwrap_or_default();
+            assert!(words.iter().all(|part| told.contains(part)), "{text}: {told}");
+        };
+        assert_eq!(end_at("2026-05-01T12:30:01Z", now_ms), Ok(now_ms + 1000));
+        wrong("1h", &["`1h`", "span", "--for 1h"]);
+        wrong("7d", &["--for 7d"]);
+        wrong("2026-05-01", &["read as 2026-05-01T00:00:00Z, which is past", "--for"]);
+        wrong("60", &["read as 1970-01-01T00:00:00Z, which is past"]);
+        wrong("tomorrow", &["`tomorrow` is no time", "--for 2h"]);
     }
 
     #[test]
