@@ -3,6 +3,7 @@
 
 pub(crate) mod acts;
 mod admin;
+mod admission;
 mod api;
 mod authority;
 mod error;

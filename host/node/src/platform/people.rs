@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::admin::Why;
-use super::api::certify;
+use super::admission::certify;
 use super::{State, record};
 use crate::administrators::Who;
 use crate::reply::{Problem, Reply, json as json_reply};
