@@ -47,6 +47,14 @@ impl Clerk<'_> {
         (code, serde_json::from_str(&text).unwrap_or_else(|error| panic!("{args:?}: {code}: {error}: {text}")))
     }
 
+    /// What a person is shown by a command for the system administrator.
+    async fn people(&self, args: &[&str]) -> String {
+        let token = read_plain(&self.server.config.admin_tokens, Role::System).unwrap();
+        let output = run(&[args, &["--url", &self.url, "--ca", &self.ca, "--token", &token]].concat(), "").await;
+        assert!(output.status.success(), "{args:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     async fn does(&self, role: Role, args: &[&str]) -> Value {
         let (code, answer) = self.asks(role, args, "a new password").await;
         assert_eq!(code, 0, "{args:?}: {answer}");
@@ -139,6 +147,23 @@ async fn operation(clerk: &Clerk<'_>) {
     clerk.system(&["status"]).await;
     let overview = clerk.system(&["overview"]).await;
     assert_eq!(overview["serverId"], "north");
+    assert_eq!(
+        (&overview["ready"], &overview["users"], &overview["held"]),
+        (&true.into(), &2.into(), &0.into()),
+        "{overview}"
+    );
+    let glance = clerk.people(&["admin", "overview"]).await;
+    let generation = format!("generation {} (", overview["policy"]["generation"]);
+    for part in [
+        "server       north, up since 20",
+        "state        ready: serving",
+        &generation,
+        "users        2 users",
+        "audit log    ",
+    ] {
+        assert!(glance.contains(part), "{part} is not in\n{glance}");
+    }
+    assert!(glance.lines().count() < 15 && !glance.contains("histogram"), "{glance}");
     let peers = clerk.system(&["peers"]).await;
     assert!(peers["peers"].is_array(), "{peers}");
     clerk.system(&["outbox"]).await;

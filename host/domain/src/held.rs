@@ -105,6 +105,16 @@ pub fn list(reader: &(impl Reader + ?Sized), after: Option<&TimeId>, limit: usiz
     rows.iter().map(|(key, value)| parse(reader, key, value)).collect()
 }
 
+/// How many messages wait for a decision; no more than `most` are counted.
+///
+/// # Errors
+/// If storage fails.
+pub fn waiting(reader: &(impl Reader + ?Sized), most: usize) -> Result<usize, Error> {
+    let rows = reader.scan(HELD, Bound::Unbounded, Bound::Unbounded, most, false)?;
+    let rows: Vec<HeldRow> = rows.iter().map(|(_, value)| row::parse(value, WHAT)).collect::<Result<_, _>>()?;
+    Ok(rows.iter().filter(|row| row.expires_ms.is_none()).count())
+}
+
 fn parse(reader: &(impl Reader + ?Sized), key: &[u8], value: &[u8]) -> Result<Held, Error> {
     let id = TimeId(key.try_into().map_err(|_| StoreError::Malformed { what: WHAT })?);
     let HeldRow { way, hold, since_ms, expires_ms } = row::parse(value, WHAT)?;

@@ -45,6 +45,7 @@ use crate::client::{Api, ClientError};
 use crate::clock::{now_ms, random_bytes};
 use app::{App, ChatId};
 use exchange::{Act, News};
+pub(crate) use flow::size;
 use net::Net;
 use session::{Keeper, SessionError};
 use update::{Event, update};

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::ca::{Begun, recorded};
 use super::error::CliError;
 use super::out::{Column, Out, outline, plain, table};
+use super::overview::overview;
 use super::registry::{self, RegistryCommand};
 use super::target::{Either, Target};
 use super::users::{self, UsersCommand};
@@ -79,7 +80,7 @@ pub(super) enum AdminCommand {
     /// Lists the other servers: whether they are up, what waits for them, until when their certificates hold.
     #[command(after_help = "Example: isthmus admin peers --config server.toml")]
     Peers(Target),
-    /// Shows what goes on at a server now: messages, policy, devices, peers, storage.
+    /// Shows how a server fares, at a glance: state, policy, users, connections, queues, disk, audit log.
     #[command(after_help = "Example: isthmus admin overview --config server.toml --json")]
     Overview(Target),
     /// Shows what waits for other servers.
@@ -161,7 +162,7 @@ pub(super) fn run(command: AdminCommand, out: &Out) -> Result<(), CliError> {
             reset_administrator(&target, &name, out)
         }
         AdminCommand::Peers(target) => peers(&target, out),
-        AdminCommand::Overview(target) => show(&target, Role::System, "/admin/v1/figures", out),
+        AdminCommand::Overview(target) => overview(&target, out),
         AdminCommand::Outbox(target) => show(&target, Role::System, "/admin/v1/outbox", out),
         AdminCommand::Held(HeldCommand::List(target)) => show(&target, Role::Security, "/admin/v1/held", out),
         AdminCommand::Held(HeldCommand::Release { id, target }) => held(&target, &id, "release", &json!({}), out),

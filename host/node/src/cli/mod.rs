@@ -10,6 +10,7 @@ mod conformance;
 mod error;
 mod lists;
 mod out;
+mod overview;
 mod play;
 mod plugin;
 mod policy;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use isthmus_domain::outbox;
+use isthmus_domain::{held, outbox};
 use isthmus_policy::TIME_BUCKETS;
 use serde_json::{Value, json};
 
@@ -17,6 +17,8 @@ use crate::{clock, telemetry};
 
 /// Letters of a lane that are counted one by one.
 const DEPTH_MAX: usize = 10_000;
+/// Messages in quarantine that are counted.
+const HELD_MAX: usize = 1000;
 const DISK_EVERY: Duration = Duration::from_secs(30);
 
 impl Server {
@@ -69,8 +71,13 @@ impl Server {
         let peers = self.addresses.all().into_iter().filter(|info| info.server_id != self.id).count();
         let connections = |of: &isthmus_net::Connections| of.len();
         let disk = self.disk_use().await?;
+        let said = self.stage.say(self.channel.facts().as_ref(), clock::now());
+        let server = self.clone();
+        let held = blocking(move || held::waiting(&server.store.view()?, HELD_MAX)).await??;
         Ok(json!({
-            "serverId": self.id, "atMs": clock::now_ms(), "sinceMs": self.tally.since_ms(),
+            "serverId": self.id, "ready": said.ready && !stats.failed && self.policy.clock().ticking, "stage": said.words,
+            "atMs": clock::now_ms(), "sinceMs": self.tally.since_ms(),
+            "users": self.people.len(), "held": held,
             "messages": self.tally.view(),
             "policy": {"generation": policy.generation, "name": policy.name, "plugins": policy.plugins},
             "devices": self.hub.count(), "lanes": lanes, "peers": {"known": peers, "down": down},
