@@ -33,6 +33,8 @@ const SNAPSHOT_BYTES: usize = 1 << 30;
 /// wizer reads a memory by way of pages added to it.
 const LENT_BYTES: usize = 1 << 20;
 
+/// Changes with the way in which plugins are prepared: what was kept of another way is not used.
+const PREPARED_AS: &str = "snapshots of wrapped components too";
 const CLOCKLESS: &str =
     "is not prepared: the clock that enforces time limits has stopped; try again once /readyz is well";
 /// Components that are larger, or made of more modules than the pool has room for, run in the engine for large ones.
@@ -159,7 +161,7 @@ impl Workshop {
     /// Everything that the compiled snapshot depends on, but for the lists that `init` asks for.
     fn cache_name(&self, raw: &Raw<'_>) -> String {
         let mut hasher = blake3::Hasher::new();
-        hasher.update(&self.sandbox.compatibility);
+        hasher.update(PREPARED_AS.as_bytes()).update(&self.sandbox.compatibility);
         hasher.update(blake3::hash(raw.wasm).as_bytes());
         hasher.update(blake3::hash(raw.entry.settings.to_string().as_bytes()).as_bytes());
         hasher.update(&raw.entry.limits.memory_mib.to_le_bytes());

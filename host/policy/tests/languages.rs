@@ -49,7 +49,7 @@ impl Example {
 
 #[test]
 fn javascript() {
-    Example { language: "javascript", kinds: &["content"], grants: &["metrics"], wasi: true, snapshot: false }.holds();
+    Example { language: "javascript", kinds: &["content"], grants: &["metrics"], wasi: true, snapshot: true }.holds();
 }
 
 #[test]

@@ -12,6 +12,7 @@ pub(crate) mod snapshot;
 pub(crate) mod state;
 pub(crate) mod ticker;
 pub(crate) mod wasi;
+pub(crate) mod wrapped;
 
 /// Milliseconds since 1970 UTC.
 pub(crate) fn now_ms() -> u64 {
