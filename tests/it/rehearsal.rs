@@ -18,6 +18,10 @@ async fn a_bundle_goes_from_the_stage_by_canary_and_shadow_to_activation_and_bac
     let (alice, carol) = (north.user("alice").await, south.user("carol").await);
     let before = south.generation().await;
     let dir = bundle::shipped(world.folder("strict"), &[("reject", &["coarse"]), ("mask", &["fine"])]);
+    let quiet = "\n[[plugin]]\nname = \"quiet\"\ncomponent = \"builtin:audit-redact\"\n\
+                 [[plugin.settings.events]]\noperations = [\"message.send\"]\nfields = { actor = \"mask\" }\n";
+    let manifest = std::fs::read_to_string(dir.join("policy.toml")).unwrap();
+    std::fs::write(dir.join("policy.toml"), manifest + quiet).unwrap();
     let cases = "[[case]]\nname = \"coarse\"\ntext = \"a coarse word\"\nexpect = { verdict = \"reject\", plugin = \"words\" }\n";
     std::fs::write(dir.join("tests.toml"), cases).unwrap();
     let staged = post(south, "stage", json!({"dir": dir, "why": "a test"})).await;
@@ -35,7 +39,8 @@ async fn a_bundle_goes_from_the_stage_by_canary_and_shadow_to_activation_and_bac
     assert_eq!(carol.texts_once(3).await, ["hello", "a coarse word", "a fine word"], "a shadow changes nothing");
     let report = until("the shadow has judged", async || {
         let report = get(south, "shadow").await;
-        (report["comparison"]["disagreed"] == 2).then_some(report)
+        let events = report["events"].as_u64().unwrap();
+        (report["comparison"]["disagreed"] == 2 && events >= 3).then_some(report)
     })
     .await;
     let comparison = &report["comparison"];
@@ -43,9 +48,15 @@ async fn a_bundle_goes_from_the_stage_by_canary_and_shadow_to_activation_and_bac
     let example = &comparison["disagreements"][0]["examples"][0];
     let explained = get(south, &format!("explain/{}", example["id"].as_str().unwrap())).await;
     assert_eq!(explained["decisions"][0]["outcome"], "allowed", "an example can be explained");
+    let otherwise = &report["records"][0];
+    assert_eq!(
+        (&otherwise["what"], &otherwise["recorded"], &otherwise["candidate"]),
+        (&json!("actor"), &json!("kept"), &json!("masked"))
+    );
+    assert_eq!((&otherwise["count"], &otherwise["examples"][0]["actor"]), (&json!(3), &json!(alice.id)), "{report}");
     let diff = get(south, &format!("diff?from=active&to=staged:{}", staged["digest"].as_str().unwrap())).await;
     let words: Vec<_> = diff["changes"].as_array().unwrap().iter().map(|change| change["words"].clone()).collect();
-    assert_eq!(words.len(), 3, "{words:?}");
+    assert_eq!(words.len(), 4, "{words:?}");
     let mut activate = which;
     activate["why"] = json!("it was rehearsed");
     post(south, "activate", activate).await;

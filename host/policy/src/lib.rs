@@ -26,6 +26,7 @@ mod outcome;
 mod plugin;
 mod policy;
 mod prepare;
+mod records;
 mod redact;
 mod rehearsal;
 mod relist;
@@ -52,8 +53,9 @@ pub use lists::{ListChange, ListError};
 pub use options::{ActivateError, BundleSource, PolicyError, PolicyOptions, TrustedKey};
 pub use outcome::{AccessOutcome, AuditOutcome, ContentOutcome, Reason, Severity, Step, Verdict};
 pub use policy::Policy;
+pub use records::RecordChange;
 pub use rehearsal::{Comparison, Disagreement, Example};
-pub use replay::{RecordChange, Recorded, Replay, ReplayReport};
+pub use replay::{Recorded, Replay, ReplayReport};
 pub use report::{
     Activation, CanaryReport, CheckReport, CheckedPlugin, HistoryEntry, ListChanged, ListEdit, ListInfo, PluginStats,
     Shown, ShownPlugin, Staged, TIME_BUCKETS,

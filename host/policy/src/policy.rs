@@ -120,7 +120,7 @@ impl Policy {
     /// One generation for one request, on all hooks.
     #[must_use]
     pub fn begin(&self) -> Session {
-        Session { generation: self.active.load_full() }
+        Session { generation: self.active.load_full(), shadow: self.shadow.load_full() }
     }
 
     /// Everything that `activate` would object to, without activating. Blocks: compiles.

@@ -24,7 +24,7 @@ use crate::session::Session;
 use crate::stats::AllFigures;
 
 /// Examples of each kind of disagreement.
-const EXAMPLES: usize = 5;
+pub(crate) const EXAMPLES: usize = 5;
 
 /// A prepared bundle that is not active.
 pub(crate) struct Candidate {
@@ -37,7 +37,7 @@ pub(crate) struct Candidate {
 impl Candidate {
     /// A session of it. Nothing waits for its end.
     pub(crate) fn session(&self) -> Session {
-        Session { generation: self.generation.clone() }
+        Session::of(self.generation.clone())
     }
 
     pub(crate) fn name(&self) -> &str {

@@ -4,7 +4,6 @@
 //! whether it may be done; where names were redacted, nobody can. The audit plugins are asked about the event as it was: how
 //! would it have been kept?
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -13,9 +12,8 @@ use crate::bundle::diagnostic::{Diagnostic, Diagnostics};
 use crate::call::{Call, Event, Item};
 use crate::judge::{Answer, Judgement, Said};
 use crate::options::BundleSource;
-use crate::outcome::AuditOutcome;
 use crate::policy::Policy;
-use crate::redact::HASHED;
+use crate::records::{Kept, RecordChange, Records};
 use crate::rehearsal::{Candidate, Comparison, Decided};
 use crate::report::PluginStats;
 use crate::session::Session;
@@ -43,19 +41,6 @@ pub struct Recorded {
     pub severity: String,
     /// What its record holds beside the call, by name.
     pub fields: Vec<(String, String)>,
-}
-
-/// Records that the candidate's audit plugins would have made otherwise, in one way. What was left out then cannot be missed.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct RecordChange {
-    /// A field's name, `actor` or `target`; `severity`; `detail` for all that a record may leave out.
-    pub what: String,
-    /// As it was recorded: `kept`, or how grave.
-    pub recorded: String,
-    /// As the candidate would have it recorded: `left out`, `hashed`, `masked`, `failed` (whole, since a plugin failed), or how grave.
-    pub candidate: String,
-    /// How often.
-    pub count: u64,
 }
 
 /// What would have been otherwise.
@@ -92,8 +77,7 @@ pub struct Replay {
     access_only: u64,
     undecided: u64,
     comparison: Comparison,
-    /// By what, recorded and candidate.
-    records: BTreeMap<(String, String, &'static str), u64>,
+    records: Records,
 }
 
 impl Policy {
@@ -111,7 +95,7 @@ impl Policy {
             access_only: 0,
             undecided: 0,
             comparison: Comparison::default(),
-            records: BTreeMap::new(),
+            records: Records::default(),
         })
     }
 }
@@ -158,28 +142,8 @@ impl Replay {
             code: recorded.code,
             fields: recorded.fields.clone(),
         };
-        let outcome = self.session.audit(&event);
-        let candidate = outcome.severity.as_str();
-        if candidate != recorded.severity {
-            self.change("severity", &recorded.severity, candidate);
-        }
-        if outcome.whole || !outcome.detail {
-            self.change("detail", "kept", if outcome.whole { "failed" } else { "left out" });
-            return;
-        }
-        for (name, value, left) in values(&event, &outcome) {
-            match left {
-                None | Some("") if !value.is_empty() => self.change(name, "kept", "left out"),
-                Some(left) if left == value => {}
-                Some(left) if left.starts_with(HASHED) => self.change(name, "kept", "hashed"),
-                Some(_) => self.change(name, "kept", "masked"),
-                None => {}
-            }
-        }
-    }
-
-    fn change(&mut self, what: &str, recorded: &str, candidate: &'static str) {
-        *self.records.entry((what.to_owned(), recorded.to_owned(), candidate)).or_default() += 1;
+        let kept = Kept { severity: &recorded.severity, outcome: None, id: &recorded.id };
+        self.records.add(&event, &kept, &self.session.audit(&event));
     }
 
     /// What came of it so far.
@@ -193,37 +157,11 @@ impl Replay {
             access_only: self.access_only,
             undecided: self.undecided,
             comparison: self.comparison.finished(),
-            records: self.changes(),
+            records: self.records.changes(),
             plugins: self.candidate.figures(),
             diagnostics: self.candidate.diagnostics.clone(),
         }
     }
-
-    fn changes(&self) -> Vec<RecordChange> {
-        let change = |((what, recorded, candidate), count): (&(String, String, &str), &u64)| RecordChange {
-            what: what.clone(),
-            recorded: recorded.clone(),
-            candidate: (*candidate).to_owned(),
-            count: *count,
-        };
-        let mut changes: Vec<_> = self.records.iter().map(change).collect();
-        changes.sort_by_key(|change| std::cmp::Reverse(change.count));
-        changes
-    }
-}
-
-/// What a record may leave out: its name, its value, what the plugins left of it.
-fn values<'a>(
-    event: &'a Event,
-    outcome: &'a AuditOutcome,
-) -> impl Iterator<Item = (&'a str, &'a str, Option<&'a str>)> {
-    let left = |name: &str| outcome.fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
-    let names = [
-        ("actor", event.call.actor.as_str(), Some(outcome.actor.as_str())),
-        ("target", event.call.target.as_str(), Some(outcome.target.as_str())),
-    ];
-    let fields = event.fields.iter().map(move |(name, value)| (name.as_str(), value.as_str(), left(name)));
-    names.into_iter().chain(fields)
 }
 
 /// So that tests and tools need no `Arc` of their own.

@@ -13,6 +13,7 @@ use crate::outcome::{AccessOutcome, AuditOutcome, ContentOutcome, Reason, Severi
 use crate::plugin::{Hooks, Plugin, Timed};
 use crate::redact::Redactions;
 use crate::sandbox::now_ms;
+use crate::shadow::Shadow;
 
 /// One generation for one request, on all hooks. Dropping it (and its clones) lets `activate`
 /// finish: keep it for as long as the request's decisions last, not longer.
@@ -21,6 +22,8 @@ use crate::sandbox::now_ms;
 #[derive(Clone)]
 pub struct Session {
     pub(crate) generation: Arc<Generation>,
+    /// Hears how events are recorded.
+    pub(crate) shadow: Option<Arc<Shadow>>,
 }
 
 /// Attributes as the bindings want them: borrowed.
@@ -47,6 +50,11 @@ fn lower<'a>(call: &'a Call, attributes: &'a Borrowed<'a>) -> types::Call<'a> {
 }
 
 impl Session {
+    /// One that nobody overhears.
+    pub(crate) fn of(generation: Arc<Generation>) -> Self {
+        Self { generation, shadow: None }
+    }
+
     /// Number of the generation that judges.
     #[must_use]
     pub fn generation(&self) -> u64 {
@@ -171,9 +179,17 @@ impl Session {
     /// How is this recorded? (§6.2 d)
     ///
     /// Plugins reduce detail, never remove the event; every one of them sees the event whole. What
-    /// a plugin that failed would have redacted is recorded whole, and marked.
+    /// a plugin that failed would have redacted is recorded whole, and marked. A shadow hears of it.
     #[must_use]
     pub fn audit(&self, event: &Event) -> AuditOutcome {
+        let outcome = self.treat(event);
+        if let Some(shadow) = &self.shadow {
+            shadow.overhear_event(event, &outcome);
+        }
+        outcome
+    }
+
+    fn treat(&self, event: &Event) -> AuditOutcome {
         let (attributes, fields) = (borrow(&event.call.attributes), borrow(&event.fields));
         let lent = audit_hook::Event {
             call: lower(&event.call, &attributes),

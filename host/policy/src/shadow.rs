@@ -1,7 +1,7 @@
 //! Shadow: a candidate judges live traffic beside the active policy.
 //!
-//! Requests are overheard after the active policy has judged them, into a bounded queue: what finds no place is counted
-//! and forgotten. One thread judges them. Nothing that the candidate does, or fails to do, reaches a request.
+//! Requests are overheard after the active policy has judged them, and events after it has said how they are recorded, into a
+//! bounded queue: what finds no place is counted and forgotten. One thread judges them. Nothing that the candidate does, or fails to do, reaches a request.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -11,18 +11,22 @@ use std::thread;
 use serde::Serialize;
 
 use crate::bundle::diagnostic::{Diagnostic, Diagnostics};
-use crate::call::{Call, Item};
+use crate::call::{Call, Event, Item};
 use crate::judge::{Judgement, Said};
 use crate::options::BundleSource;
+use crate::outcome::AuditOutcome;
 use crate::policy::{Policy, lock};
+use crate::records::{Kept, RecordChange, Records};
 use crate::rehearsal::{Candidate, Comparison, Decided};
 use crate::report::PluginStats;
 use crate::sandbox::now_ms;
 
-/// Requests that wait for the candidate, and their bytes. A file is not copied but kept open: it counts as more.
+/// Requests and events that wait for the candidate, and their bytes. A file is not copied but kept open: it counts as more.
 const QUEUE: usize = 1_024;
 const QUEUE_BYTES: usize = 16 << 20;
 const FILE_BYTES: usize = 256 << 10;
+/// Names and the like that come with each.
+const OVERHEAD: usize = 512;
 
 /// How a candidate fares beside the active policy.
 #[derive(Clone, Debug, Serialize)]
@@ -39,24 +43,37 @@ pub struct ShadowReport {
     pub since_ms: u64,
     /// Until when; now if it still listens.
     pub until_ms: u64,
-    /// Requests that the candidate had no time for.
+    /// Requests and events that the candidate had no time for.
     pub dropped: u64,
     /// What both said.
     pub comparison: Comparison,
+    /// Events of which both said how they are to be recorded.
+    pub events: u64,
+    /// What the candidate would have recorded otherwise, the most frequent first.
+    pub records: Vec<RecordChange>,
     /// What the candidate's plugins said: one that never said anything but `abstain` and `pass` was not put to the test.
     pub plugins: Vec<PluginStats>,
     /// Warnings of its check.
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// A request as it was overheard.
+/// What was overheard, and its bytes.
 struct Heard {
-    call: Call,
-    items: Vec<Item>,
-    said: Said,
-    rewritten: Vec<(usize, String)>,
-    micros: u64,
+    what: What,
     bytes: usize,
+}
+
+enum What {
+    Request { call: Call, items: Vec<Item>, said: Said, rewritten: Vec<(usize, String)>, micros: u64 },
+    Event { event: Event, outcome: AuditOutcome },
+}
+
+/// What came of it.
+#[derive(Default)]
+struct Found {
+    comparison: Comparison,
+    events: u64,
+    records: Records,
 }
 
 /// A candidate that listens.
@@ -73,12 +90,13 @@ pub(crate) struct Stage {
     over: AtomicBool,
     queued_bytes: AtomicUsize,
     dropped: AtomicU64,
-    comparison: Mutex<Comparison>,
+    found: Mutex<Found>,
 }
 
 impl Stage {
     fn report(&self) -> ShadowReport {
         let over = self.over.load(Ordering::Acquire);
+        let found = lock(&self.found);
         ShadowReport {
             running: !over,
             name: self.candidate.name().to_owned(),
@@ -87,7 +105,9 @@ impl Stage {
             since_ms: self.since_ms,
             until_ms: if over { self.until_ms.load(Ordering::Relaxed) } else { now_ms() },
             dropped: self.dropped.load(Ordering::Relaxed),
-            comparison: lock(&self.comparison).finished(),
+            comparison: found.comparison.finished(),
+            events: found.events,
+            records: found.records.changes(),
             plugins: self.candidate.figures(),
             diagnostics: self.candidate.diagnostics.clone(),
         }
@@ -101,16 +121,56 @@ impl Stage {
                 self.dropped.fetch_add(1, Ordering::Relaxed);
                 continue;
             }
-            let judgement = self.candidate.session().judge(&heard.call, &heard.items);
-            let id = heard.call.attributes.iter().find(|(name, _)| name == "messageID").map(|(_, id)| id.as_str());
-            let decided = Decided {
-                said: heard.said,
-                rewritten: Some(&heard.rewritten),
-                micros: heard.micros,
-                id: id.unwrap_or_default(),
-            };
-            lock(&self.comparison).add(&heard.call, &decided, &judgement);
+            match heard.what {
+                What::Request { call, items, said, rewritten, micros } => {
+                    let decided = Decided { said, rewritten: Some(&rewritten), micros, id: message_id(&call) };
+                    let judgement = self.candidate.session().judge(&call, &items);
+                    lock(&self.found).comparison.add(&call, &decided, &judgement);
+                }
+                What::Event { event, outcome } => self.treat(&event, &outcome),
+            }
         }
+    }
+
+    fn treat(&self, event: &Event, outcome: &AuditOutcome) {
+        let kept = Kept { severity: outcome.severity.as_str(), outcome: Some(outcome), id: message_id(&event.call) };
+        let candidate = self.candidate.session().audit(event);
+        let mut found = lock(&self.found);
+        found.events += 1;
+        found.records.add(event, &kept, &candidate);
+    }
+}
+
+fn message_id(call: &Call) -> &str {
+    call.attributes.iter().find(|(name, _)| name == "messageID").map_or("", |(_, id)| id)
+}
+
+impl Shadow {
+    /// Takes what was overheard if there is room; makes it only then.
+    fn take(&self, bytes: usize, what: impl FnOnce() -> What) {
+        let stage = &self.stage;
+        if stage.over.load(Ordering::Acquire) {
+            return;
+        }
+        if stage.queued_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > QUEUE_BYTES {
+            stage.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            stage.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let heard = Heard { what: what(), bytes };
+        if let Err(TrySendError::Full(heard) | TrySendError::Disconnected(heard)) = self.queue.try_send(heard) {
+            stage.queued_bytes.fetch_sub(heard.bytes, Ordering::Relaxed);
+            stage.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Hears how the active policy has an event recorded. Never waits.
+    pub(crate) fn overhear_event(&self, event: &Event, outcome: &AuditOutcome) {
+        let bytes = |fields: &[(String, String)]| fields.iter().map(|(_, value)| value.len()).sum::<usize>();
+        self.take(bytes(&event.fields) + bytes(&outcome.fields) + OVERHEAD, || What::Event {
+            event: event.clone(),
+            outcome: outcome.clone(),
+        });
     }
 }
 
@@ -130,7 +190,7 @@ impl Policy {
             over: AtomicBool::new(false),
             queued_bytes: AtomicUsize::new(0),
             dropped: AtomicU64::new(0),
-            comparison: Mutex::default(),
+            found: Mutex::default(),
         });
         let (queue, heard) = sync_channel(QUEUE);
         let judging = stage.clone();
@@ -165,25 +225,14 @@ impl Policy {
         let Some(shadow) = &*shadow else { return };
         let weight = |item: &Item| item.text.len() + item.body.as_ref().map_or(0, |_| FILE_BYTES);
         let texts = items.iter().map(weight).sum::<usize>();
-        let bytes = texts + judgement.rewritten.iter().map(|(_, text)| text.len()).sum::<usize>() + 512;
-        let stage = &shadow.stage;
-        if stage.queued_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > QUEUE_BYTES {
-            stage.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
-            stage.dropped.fetch_add(1, Ordering::Relaxed);
-            return;
-        }
-        let heard = Heard {
+        let bytes = texts + judgement.rewritten.iter().map(|(_, text)| text.len()).sum::<usize>() + OVERHEAD;
+        shadow.take(bytes, || What::Request {
             call: call.clone(),
             items: items.to_vec(),
             said: judgement.into(),
             rewritten: judgement.rewritten.clone(),
             micros: judgement.micros(),
-            bytes,
-        };
-        if let Err(TrySendError::Full(heard) | TrySendError::Disconnected(heard)) = shadow.queue.try_send(heard) {
-            stage.queued_bytes.fetch_sub(heard.bytes, Ordering::Relaxed);
-            stage.dropped.fetch_add(1, Ordering::Relaxed);
-        }
+        });
     }
 }
 

@@ -55,7 +55,7 @@ impl Policy {
     #[must_use]
     pub fn what_if(&self, call: &Call, items: &[Item]) -> (Judgement, u64, u64) {
         let active = self.active.load_full();
-        let session = Session { generation: Arc::new(aside(&active)) };
+        let session = Session::of(Arc::new(aside(&active)));
         let (number, lists) = (active.number, active.lists.revision);
         drop(active);
         (session.judge(call, items), number, lists)

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use isthmus_policy::{Body, BundleSource, Direction, Item, Policy, Recorded, Said, ShadowReport};
+use isthmus_policy::{Body, BundleSource, Direction, Event, Item, Policy, RecordChange, Recorded, Said, ShadowReport};
 use support::{House, OPEN, call, text, with};
 
 fn filter(action: &str, words: &str) -> String {
@@ -123,6 +123,70 @@ fn a_shadow_that_fails_or_is_slow_costs_requests_nothing() {
     assert!(policy.shadow_stop().unwrap().dropped >= 1_900, "a bounded queue: the rest is counted");
 }
 
+/// Has an event recorded as the node does.
+fn record(policy: &Policy, outcome: &'static str) {
+    let fields = vec![("text".into(), "hello".into()), ("reason".into(), String::new())];
+    let event = Event { call: call(Direction::Inbound, "north"), outcome: outcome.into(), code: 0, fields };
+    let _ = policy.begin().audit(&event);
+}
+
+fn heard(policy: &Policy, events: u64) -> ShadowReport {
+    let began = Instant::now();
+    loop {
+        let report = policy.shadow_report().unwrap();
+        if report.events >= events {
+            return report;
+        }
+        assert!(began.elapsed() < Duration::from_secs(20), "{report:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn ways(records: &[RecordChange]) -> Vec<(&str, &str, &str, u64)> {
+    records.iter().map(|c| (&*c.what, &*c.recorded, &*c.candidate, c.count)).collect()
+}
+
+#[test]
+fn a_shadow_tells_what_would_be_recorded_otherwise_than_it_is() {
+    let house = House::new();
+    let policy = house.open();
+    let rule = |settings: &str| with("audit-redact", &format!("[[plugin.settings.events]]\n{settings}\n"));
+    house.activate(&policy, &rule("fields = { actor = \"hash\", text = \"mask\" }"));
+    let candidate = "outcomes = [\"allowed\"]\nfields = { actor = \"hash\", target = \"mask\", text = \"drop\" }\n\
+                     severity = \"notice\"\n[[plugin.settings.events]]\noutcomes = [\"denied\"]\ndetail = false\n\
+                     severity = \"info\"";
+    policy.shadow_start(&bundle(&house, "quiet", &rule(candidate)), "ops").unwrap();
+    for outcome in ["allowed", "allowed", "denied"] {
+        record(&policy, outcome);
+    }
+    let report = heard(&policy, 3);
+    let expected = [
+        ("severity", "info", "notice", 2),
+        ("target", "kept", "masked", 2),
+        ("text", "masked", "left out", 2),
+        ("detail", "kept", "left out", 1),
+        ("severity", "warning", "info", 1),
+    ];
+    assert_eq!(ways(&report.records), expected, "what both do alike is no change");
+    let example = &report.records[1].examples[0];
+    assert_eq!((&*example.operation, &*example.target), ("message.send", "carol@south"));
+    assert!(example.actor.starts_with("blake3k:"), "the report shows no more of people than the log: {example:?}");
+    assert_eq!((&*example.active.outcome, &*example.candidate.outcome), ("kept", "masked"));
+    assert_eq!(example.candidate.plugin.as_deref(), Some("it"));
+    assert_eq!((report.comparison.judged, report.dropped), (0, 0));
+
+    policy.shadow_start(&bundle(&house, "traps", &with("hostile/traps", "")), "ops").unwrap();
+    record(&policy, "allowed");
+    let records = heard(&policy, 1).records;
+    assert_eq!(ways(&records), [("detail", "kept", "failed", 1)], "errors are swallowed and counted");
+    assert!(records[0].examples[0].candidate.fault.as_ref().unwrap().starts_with("trap"), "{records:?}");
+
+    let slow = with("hostile/loops", "[plugin.limits]\ntime_ms = 200\n");
+    policy.shadow_start(&bundle(&house, "loops", &slow), "ops").unwrap();
+    (0..3_000).for_each(|_| record(&policy, "allowed"));
+    assert!(policy.shadow_stop().unwrap().dropped >= 1_900, "a bounded queue: the rest is counted");
+}
+
 fn recorded(policy: &Policy, said: &str, keep_text: bool) -> Recorded {
     let (call, items) = (call(Direction::Inbound, "north"), vec![text(said)]);
     let judgement = policy.begin().judge(&call, &items);
@@ -179,7 +243,6 @@ fn a_replay_tells_what_would_have_been_recorded_otherwise() {
     hashed.named = false;
     replay.judge(&hashed);
     let report = replay.report();
-    let changes: Vec<_> = report.records.iter().map(|c| (&*c.what, &*c.recorded, &*c.candidate, c.count)).collect();
     let expected = [
         ("actor", "kept", "hashed", 3),
         ("severity", "info", "notice", 3),
@@ -187,7 +250,7 @@ fn a_replay_tells_what_would_have_been_recorded_otherwise() {
         ("text", "kept", "left out", 3),
         ("detail", "kept", "left out", 1),
     ];
-    assert_eq!(changes, expected, "the most frequent first; nobody is asked where names were redacted");
+    assert_eq!(ways(&report.records), expected, "the most frequent first; nobody is asked where names were redacted");
 
     let mut broken = policy.replay(&bundle(&house, "traps", &with("hostile/traps", ""))).unwrap();
     broken.judge(&recorded(&policy, "hello", true));

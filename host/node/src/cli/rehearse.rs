@@ -150,6 +150,13 @@ fn compared(report: &Value) -> String {
             said.map(|v| format!("{} {}", plain(&v[0]), v[1])).collect::<Vec<_>>().join(", ")
         }),
     ];
+    const RECORDS: &[Column<'_>] = &[
+        ("OF THE RECORD", |c| plain(&c["what"])),
+        ("RECORDED", |c| plain(&c["recorded"])),
+        ("CANDIDATE", |c| plain(&c["candidate"])),
+        ("TIMES", |c| plain(&c["count"])),
+        ("FOR EXAMPLE", |c| example(&c["examples"][0])),
+    ];
     let c = &report["comparison"];
     let mut text = String::new();
     let _ = writeln!(
@@ -167,6 +174,8 @@ fn compared(report: &Value) -> String {
     }
     text.push('\n');
     text.push_str(&table(report, "plugins", PLUGINS, "the candidate has no plugins"));
+    text.push('\n');
+    text.push_str(&table(report, "records", RECORDS, "no record would be kept otherwise"));
     text
 }
 
@@ -180,13 +189,6 @@ fn example(example: &Value) -> String {
     let id = plain(&example["id"]);
     format!("{} {actor} -> {target}, {id}{}", plain(&example["operation"]), by(&example["candidate"]))
 }
-
-const RECORDS: &[Column<'_>] = &[
-    ("OF THE RECORD", |c| plain(&c["what"])),
-    ("RECORDED", |c| plain(&c["recorded"])),
-    ("CANDIDATE", |c| plain(&c["candidate"])),
-    ("TIMES", |c| plain(&c["count"])),
-];
 
 pub(super) fn replay(args: &ReplayArgs, out: &Out) -> Result<(), CliError> {
     let path = "/admin/v1/policy/replay";
@@ -219,10 +221,9 @@ pub(super) fn replay(args: &ReplayArgs, out: &Out) -> Result<(), CliError> {
     out.answer(&view["report"], |report| {
         format!(
             "replayed {} decisions before {} ({})\n{} had their names redacted, of {} only access could be judged, {} depend \
-             on texts that were not kept\n{}\n{}",
+             on texts that were not kept\n{}",
             report["decisions"], plain(&report["name"]), short(&report["digest"]), report["not_named"],
-            report["access_only"], report["undecided"], compared(report),
-            table(report, "records", RECORDS, "every record would be kept as it is")
+            report["access_only"], report["undecided"], compared(report)
         )
     });
     Ok(())

@@ -110,7 +110,7 @@ impl Trial {
             redaction_key: [0; 32],
             retired: AtomicBool::new(false),
         };
-        Ok((Session { generation: Arc::new(generation) }, settled(loaded.diagnostics)))
+        Ok((Session::of(Arc::new(generation)), settled(loaded.diagnostics)))
     }
 
     /// All that it asks for. What it prints is its author's concern.

@@ -20,6 +20,7 @@ export class Policy {
     this.now = h("div");
     this.staged = h("div");
     this.shadow = h("div");
+    this.reading = new Set();
     this.headings = [t("policy.number"), t("policy.bundle"), t("policy.when"), t("policy.why"), t("policy.state"), ""];
     this.past = h("tbody");
     this.element = h("div", { class: "stack" },
@@ -43,7 +44,7 @@ export class Policy {
       this.active = shown.generation;
       this.draw(shown, history);
     }
-    const of = JSON.stringify(report);
+    const of = report && JSON.stringify({ ...report, until_ms: undefined });
     if (of !== this.report) {
       this.report = of;
       fill(this.shadow, report && this.rehearsal(report));
@@ -154,9 +155,18 @@ export class Policy {
       h("div", { class: "line spread" }, h("p", null, tag(report.running ? t("shadow.running") : t("shadow.over"), report.running ? "good" : ""), " ", name(report.name), " ", digest(report.digest), " · ", when(report.since_ms)), this.decides && report.running && stop),
       h("div", { class: "tiles" }, counts),
       h("p", { class: "hint" }, t("shadow.micros", { active: number(comparison.micros[0], 1), candidate: number(comparison.micros[1], 1) })),
-      comparison.disagreements.map((one) => h("details", null, h("summary", null, h("strong", null, t("shadow.differ", { n: one.count, active: one.active, candidate: one.candidate }))),
-        h("ul", { class: "changes" }, one.examples.map((example) => h("li", null, h("code", null, example.operation), h("span", null, name(`${example.actor ?? ""} → ${example.target ?? ""}`), " ", when(example.at_ms))))))),
+      comparison.disagreements.map((one) => this.differing(`${one.active} ${one.candidate}`, t("shadow.differ", { n: one.count, active: one.active, candidate: one.candidate }), one.examples)),
+      h("h3", null, t("shadow.records")),
+      h("p", { class: "hint" }, t("shadow.events", { n: report.events }), report.records.length === 0 && report.events > 0 && [" ", t("shadow.samerecords")]),
+      report.records.map((one) => this.differing(`${one.what} ${one.recorded} ${one.candidate}`, t("shadow.record", { n: one.count, what: part(one.what), active: treated(one.recorded), candidate: treated(one.candidate) }), one.examples)),
       found(report.diagnostics));
+  }
+
+  /** One way in which the two differ, and cases of it; what somebody reads stays open when the report is drawn anew. */
+  differing(key, words, examples) {
+    const toggled = ({ target }) => (target.open ? this.reading.add(key) : this.reading.delete(key));
+    return h("details", { open: this.reading.has(key), ontoggle: toggled }, h("summary", null, h("strong", null, words)),
+      h("ul", { class: "changes" }, examples.map((one) => h("li", null, h("code", null, one.operation), h("span", null, name(`${one.actor ?? ""} → ${one.target ?? ""}`), " ", when(one.at_ms), one.candidate.fault && h("small", { class: "wrong" }, name(one.candidate.fault)))))));
   }
 
   /** A bundle's folder from this machine, or one at the server. */
@@ -206,6 +216,10 @@ async function base64(file) {
   for (let at = 0; at < bytes.length; at += 0x8000) text += String.fromCharCode(...bytes.subarray(at, at + 0x8000));
   return btoa(text);
 }
+
+/** A record's part, and what becomes of it. */
+const part = (what) => (["actor", "target", "severity", "detail"].includes(what) ? t(`record.${what}`) : what);
+const treated = (how) => t(`treated.${how.replace(" ", "")}`);
 
 const fact = (term, value) => [h("dt", null, term), h("dd", null, value)];
 
