@@ -212,3 +212,52 @@ async fn a_notice_is_not_sent_into_a_private_network_nor_kept_for_ever_nor_in_an
     receiver.stop().await;
     world.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_the_platforms_own_issuer_is_told_in_time_and_the_remedy_helps() {
+    let scratch = tempfile::tempdir().unwrap();
+    let ca = Ca::in_memory("operator.example", SystemTime::now()).unwrap();
+    let roots = scratch.path().join("operator.pem");
+    std::fs::write(&roots, ca.roots_pem()).unwrap();
+    let at: SocketAddr = format!("127.0.0.1:{}", free_port()).parse().unwrap();
+    let plan = World::plan()
+        .platform("webhook.url", format!("https://{at}/"))
+        .platform("webhook.secret", SECRET)
+        .platform("webhook.ca", roots.display())
+        .platform("webhook.allow_private_addresses", true)
+        .platform("webhook.backoff_min_ms", 20)
+        .platform("webhook.backoff_max_ms", 100);
+    let mut world = plan.start().await;
+    assert!(status(&world).await["expiring"].is_null(), "a fresh issuer has years");
+    // An authority of three years ago, but for ten days, whose root is kept elsewhere.
+    world.stop_platform().await;
+    let folder = world.ca_folder();
+    std::fs::remove_dir_all(&folder).unwrap();
+    let then = SystemTime::now() - Duration::from_secs((1096 - 10) * 86_400);
+    Ca::open_platform(&folder, "im.example", None, then).unwrap();
+    let root = Ca::export_root(&folder).unwrap();
+    Ca::remove_root_key(&folder).unwrap();
+    world.start_platform().await;
+    let receiver = Receiver::start(at, &ca, &[503]).await;
+    let (event, notice) = until("it is told", async || receiver.told().pop()).await;
+    assert_eq!((event.as_str(), &notice["platform"]), ("issuer.expiring", &json!("im.example")));
+    let shown = status(&world).await;
+    let ending = &shown["expiring"][0];
+    assert_eq!((&ending["event"], &ending["notAfterMs"]), (&notice["event"], &shown["ca"]["issuerNotAfterMs"]));
+    assert_eq!((&ending["notAfterMs"], &ending["remedy"]), (&notice["notAfterMs"], &notice["remedy"]), "{notice}");
+    assert!(
+        notice["server"].is_null() && ending["remedy"].as_str().unwrap().contains("platform ca import"),
+        "{notice}"
+    );
+    let left = notice["notAfterMs"].as_u64().unwrap() - notice["atMs"].as_u64().unwrap();
+    assert_eq!(left.div_ceil(86_400_000), 10);
+    until("it is taken", async || (waiting(&status(&world).await) == 0).then_some(())).await;
+    // The next start does not tell it again.
+    world.stop_platform().await;
+    world.start_platform().await;
+    Ca::import_root(&folder, "im.example", &root).unwrap();
+    until("the issuer is signed anew", async || status(&world).await["expiring"].is_null().then_some(())).await;
+    assert_eq!((receiver.told().len(), waiting(&status(&world).await)), (1, 0));
+    receiver.stop().await;
+    world.finish().await;
+}

@@ -14,6 +14,7 @@ use crate::scene::{Scene, TimeId};
 use crate::table::{EXPIRY_TOLD, NOTICES};
 
 const WHAT: &str = "a notice";
+const DAY_MS: u64 = 24 * 3_600_000;
 
 /// What is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +40,12 @@ pub enum Event {
     /// Its certificate is about to expire: it has not renewed by itself.
     #[serde(rename = "certificate.expiring")]
     Expiring,
+    /// The platform's own issuer ends, after which nobody is certified.
+    #[serde(rename = "issuer.expiring")]
+    IssuerExpiring,
+    /// The certificate of the platform's own listeners ends: it could not renew it.
+    #[serde(rename = "listener.expiring")]
+    ListenerExpiring,
 }
 
 /// Whom it concerns, and how a person of theirs is reached.
@@ -84,8 +91,9 @@ pub struct Notice {
     pub event: Event,
     /// When it happened, in milliseconds since 1970 UTC.
     pub at_ms: u64,
-    /// Whom it concerns.
-    pub server: Concerned,
+    /// Whom it concerns; none: the platform itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<Concerned>,
     /// The application.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub application: Option<About>,
@@ -95,6 +103,20 @@ pub struct Notice {
     /// End of the certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_after_ms: Option<u64>,
+    /// What the platform's administrators can do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+}
+
+/// A certificate of the platform's own that ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ending {
+    /// Which: [`Event::IssuerExpiring`] or [`Event::ListenerExpiring`].
+    pub event: Event,
+    /// When, in milliseconds since 1970 UTC.
+    pub not_after_ms: u64,
+    /// What to do.
+    pub remedy: String,
 }
 
 /// What a queued notice did to the queue.
@@ -120,7 +142,8 @@ impl Notice {
     fn new(scene: &mut Scene<'_>, event: Event, info: &ServerInfo) -> Notice {
         let server = Concerned { server_id: info.server_id.clone(), contact: Some(contact(info)) };
         let (id, at_ms) = (scene.mint(), scene.now_ms);
-        Notice { id, event, at_ms, server, application: None, reason: None, not_after_ms: None }
+        let server = Some(server);
+        Notice { id, event, at_ms, server, application: None, reason: None, not_after_ms: None, remedy: None }
     }
 
     /// About an application, as it stands now.
@@ -148,10 +171,11 @@ impl Notice {
             id: scene.mint(),
             event,
             at_ms: scene.now_ms,
-            server,
+            server: Some(server),
             application: Some(About { application_id: application.id, kind: kind.to_owned() }),
             reason: application.reason.clone().or(asked),
             not_after_ms: None,
+            remedy: None,
         })
     }
 
@@ -232,4 +256,34 @@ pub fn queue_expiring(
         told += 1;
     }
     Ok(told)
+}
+
+/// Queues a notice for a certificate of the platform's own, and again each time that half of what was left has passed, down to a
+/// day: what was given up because nobody took it must not have been the only word. Whether it did.
+///
+/// # Errors
+/// If storage fails.
+pub fn queue_ending(tx: &mut Tx<'_>, scene: &mut Scene<'_>, ending: &Ending, most: usize) -> Result<bool, StoreError> {
+    // No server's ID has a full stop in it.
+    let key: &[u8] = if ending.event == Event::IssuerExpiring { b"issuer." } else { b"listener." };
+    let left_ms = ending.not_after_ms.saturating_sub(scene.now_ms);
+    let told = tx.get(EXPIRY_TOLD, key)?.and_then(|row| row::parse::<(u64, u64)>(&row, WHAT).ok());
+    if told
+        .is_some_and(|(end_ms, then_ms)| end_ms == ending.not_after_ms && (then_ms <= DAY_MS || left_ms > then_ms / 2))
+    {
+        return Ok(false);
+    }
+    let notice = Notice {
+        id: scene.mint(),
+        event: ending.event,
+        at_ms: scene.now_ms,
+        server: None,
+        application: None,
+        reason: None,
+        not_after_ms: Some(ending.not_after_ms),
+        remedy: Some(ending.remedy.clone()),
+    };
+    queue(tx, &notice, most)?;
+    tx.put_owned(EXPIRY_TOLD, key, row::json(&(ending.not_after_ms, left_ms)));
+    Ok(true)
 }

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use isthmus_domain::administrator::Role;
+use isthmus_domain::registry::notice::{self, Ending, Event};
 use isthmus_domain::registry::{self, Application, Approve, Change, Issued, Registration};
 use isthmus_domain::{Error, TimeId};
 use isthmus_wire::call::registry::{ApplicationState, Changes, Nodes, Register, Update};
@@ -312,4 +313,25 @@ fn every_change_that_others_must_hear_of_has_a_greater_serial_and_none_is_missed
     let mut digest = [0; 32];
     all.iter().for_each(|info| registry::mix(&mut digest, registry::hash(info)));
     assert_eq!(registry::digest(&place.view()).unwrap(), digest);
+}
+
+#[test]
+fn an_end_of_the_platforms_own_is_told_again_when_half_of_the_time_left_has_passed() {
+    let place = platform();
+    let day = 24 * 3_600_000;
+    let begin = place.now.load(Ordering::Relaxed);
+    let look = |days: u64, end_days: u64| {
+        place.now.store(begin + days * day, Ordering::Relaxed);
+        let not_after_ms = begin + end_days * day;
+        let ending = Ending { event: Event::IssuerExpiring, not_after_ms, remedy: "bring the root back".into() };
+        place.write(move |tx, scene| Ok(notice::queue_ending(tx, scene, &ending, 100)?)).unwrap()
+    };
+    let told: Vec<u64> = (0..100).filter(|days| look(*days, 80)).collect();
+    assert_eq!(told, [0, 40, 60, 70, 75, 78, 79], "down to a day");
+    assert!(look(100, 120) && !look(101, 120), "another certificate is another matter");
+    let (_, first) = place.store.read(notice::first).unwrap().unwrap();
+    assert_eq!(
+        (first.event, first.server, first.remedy.as_deref()),
+        (Event::IssuerExpiring, None, Some("bring the root back"))
+    );
 }

@@ -171,6 +171,11 @@ impl Ca {
         self.active.not_after
     }
 
+    /// End of the root that it signs under.
+    pub fn root_not_after(&self) -> SystemTime {
+        self.active.root_end
+    }
+
     /// Whether the root's private key is on this machine.
     pub fn root_online(&self) -> bool {
         self.active.root_online

@@ -15,6 +15,8 @@ pub const PLATFORM_DEFAULTS: &str = include_str!("../../../../config/platform.to
 
 /// Bytes of a webhook's secret.
 const SECRET_MIN: usize = 32;
+/// Below the days that an issuer has left when it is signed anew by itself.
+const ISSUER_EXPIRY_MOST: u64 = 270;
 
 /// What a platform was asked to do, as text and numbers.
 #[derive(Debug, Deserialize)]
@@ -61,6 +63,7 @@ struct RawWebhook {
     backoff_max_ms: Millis,
     timeout_ms: Millis,
     expiry_hours: u64,
+    issuer_expiry_days: u64,
 }
 
 /// Text that no log shows.
@@ -105,6 +108,8 @@ pub struct Webhook {
     pub timeout_ms: Millis,
     /// How long before its end a certificate that was not renewed is told of.
     pub expiry_hours: u64,
+    /// How long before its end the platform's own issuer is told of.
+    pub issuer_expiry_days: u64,
 }
 
 /// A platform's settled configuration.
@@ -247,6 +252,7 @@ fn webhook(s: &mut Settle<'_>, raw: RawWebhook) -> Webhook {
         }
         s.required_path("webhook.ca", &raw.ca);
     }
+    s.at_most("webhook.issuer_expiry_days", raw.issuer_expiry_days, ISSUER_EXPIRY_MOST);
     Webhook {
         url: raw.url.trim().to_owned(),
         secret: raw.secret,
@@ -258,5 +264,6 @@ fn webhook(s: &mut Settle<'_>, raw: RawWebhook) -> Webhook {
         backoff_max_ms: s.at_least("webhook.backoff_max_ms", raw.backoff_max_ms, raw.backoff_min_ms),
         timeout_ms: s.at_least("webhook.timeout_ms", raw.timeout_ms, 1),
         expiry_hours: s.at_least("webhook.expiry_hours", raw.expiry_hours, 1),
+        issuer_expiry_days: s.at_least("webhook.issuer_expiry_days", raw.issuer_expiry_days, 1),
     }
 }

@@ -2,7 +2,7 @@
 //! shown to administrators.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::sync::atomic::Ordering;
 
 use isthmus_domain::table::META;
 use isthmus_domain::{AuditRecord, TimeId};
@@ -10,16 +10,16 @@ use isthmus_net::Ca;
 use isthmus_store::Reader as _;
 use serde_json::{Value, json};
 
+use super::ending::millis;
 use super::start::publish;
-use super::{PlatformError, State, admin_settings, api_settings, open_ca, peer_settings, revoked, root_file};
+use super::{
+    PlatformError, State, admin_settings, api_settings, first_end, open_ca, peer_settings, revoked, root_file,
+};
 use crate::clock;
 use crate::reply::{Problem, chain};
 
 /// The authority that was recorded last.
 const SEEN: &[u8] = b"authority seen";
-
-/// An issuer that nobody can sign anew is spoken of when less than this is left.
-const ISSUER_WARN: Duration = Duration::from_secs(90 * 24 * 3600);
 
 /// Looks at the folder; if authorities came or went, everything that hangs on them follows.
 pub(super) async fn look(state: &State) {
@@ -39,7 +39,6 @@ pub(super) async fn look(state: &State) {
     if let Err(error) = notice(state).await {
         tracing::error!(error = chain(&error), "a change of the certificate authority could not be recorded");
     }
-    warn(&state.ca.load());
 }
 
 /// Records the authority as it is, if it is another than the one recorded last: whoever has changed it, and by whatever means.
@@ -86,30 +85,19 @@ pub(super) fn settings(state: &State) -> Result<(), PlatformError> {
     state.revoke(&lost)?;
     let (api, admin) = (api_settings(&state.config, &ca, &lost)?, admin_settings(&state.config, &ca)?);
     let peers = peer_settings(&state.config, &ca, &lost)?;
-    state.api_tls.send_replace(api);
-    state.admin_tls.send_replace(admin);
-    state.peer_tls.send_replace(peers);
+    state.tls_end.store(first_end([api.not_after, admin.not_after, peers.not_after]), Ordering::Relaxed);
+    state.api_tls.send_replace(api.settings);
+    state.admin_tls.send_replace(admin.settings);
+    state.peer_tls.send_replace(peers.settings);
     Ok(())
-}
-
-fn warn(ca: &Ca) {
-    let left = ca.not_after().duration_since(SystemTime::now()).unwrap_or_default();
-    if left < ISSUER_WARN && !ca.root_online() {
-        let days = left.as_secs() / 86_400;
-        tracing::warn!(
-            days,
-            "the issuer's certificate ends: bring the root's key back with `isthmus platform ca import`"
-        );
-    }
 }
 
 /// The signing authority, for administrators.
 pub(super) fn shown(ca: &Ca) -> Value {
-    let until = ca.not_after().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     json!({
         "fingerprint": ca.fingerprint(),
         "roots": ca.roots_pem().matches("BEGIN CERTIFICATE").count(),
         "rootOnline": ca.root_online(),
-        "issuerNotAfterMs": u64::try_from(until.as_millis()).unwrap_or(u64::MAX),
+        "issuerNotAfterMs": millis(ca.not_after()),
     })
 }

@@ -6,6 +6,7 @@ mod admin;
 mod admission;
 mod api;
 mod authority;
+mod ending;
 mod error;
 mod guesses;
 mod hall;
@@ -19,6 +20,7 @@ mod webhook;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
@@ -73,6 +75,8 @@ struct State {
     /// Calls servers, with the platform's own certificate: to search (R17), and for nothing else.
     peers: PeerClient,
     peer_tls: PeerTlsSender,
+    /// When the first of their certificates ends, in milliseconds since 1970 UTC.
+    tls_end: AtomicU64,
     searches: Semaphore,
     searching: Semaphore,
     /// The registry's serial, for those who wait for the next.
@@ -133,8 +137,8 @@ impl State {
     fn shut_out(&self, id: &ServerId) -> Result<(), PlatformError> {
         let (ca, lost) = (self.ca.load(), revoked(&self.store)?);
         self.revoke(&lost)?;
-        self.api_tls.send_replace(api_settings(&self.config, &ca, &lost)?);
-        self.peer_tls.send_replace(peer_settings(&self.config, &ca, &lost)?);
+        self.api_tls.send_replace(api_settings(&self.config, &ca, &lost)?.settings);
+        self.peer_tls.send_replace(peer_settings(&self.config, &ca, &lost)?.settings);
         self.servers.close_where(|connection| connection.identity.server() == Some(id));
         Ok(())
     }
@@ -160,7 +164,22 @@ fn record<'a>(operation: &'static str, request: &str) -> AuditRecord<'a> {
     AuditRecord::new(id, now_ms, operation, "inbound").field("request", request.to_owned())
 }
 
-fn api_settings(config: &PlatformConfig, ca: &Ca, lost: &Lost) -> Result<Arc<rustls::ServerConfig>, PlatformError> {
+/// TLS settings with a fresh certificate of the platform's own, and its end.
+struct Certified<T> {
+    settings: Arc<T>,
+    not_after: SystemTime,
+}
+
+/// When the first of these certificates ends, in milliseconds since 1970 UTC.
+fn first_end(ends: [SystemTime; 3]) -> u64 {
+    ends.into_iter().map(ending::millis).min().unwrap_or(u64::MAX)
+}
+
+fn api_settings(
+    config: &PlatformConfig,
+    ca: &Ca,
+    lost: &Lost,
+) -> Result<Certified<rustls::ServerConfig>, PlatformError> {
     let own = ca.issue_platform(&hosts(config), SystemTime::now(), config.ca.days)?;
     let trust = trust(ca, lost)?;
     let settings = ServerTls {
@@ -168,15 +187,16 @@ fn api_settings(config: &PlatformConfig, ca: &Ca, lost: &Lost) -> Result<Arc<rus
         client_auth: ClientAuth::Optional(trust),
         tls12: config.tls.allow_tls12,
     };
-    Ok(settings.build()?)
+    Ok(Certified { settings: settings.build()?, not_after: own.issued.not_after })
 }
 
 /// Settings for calls to servers: a certificate of the platform's own, and what is revoked.
-fn peer_settings(config: &PlatformConfig, ca: &Ca, lost: &Lost) -> Result<Arc<ClientTls>, PlatformError> {
+fn peer_settings(config: &PlatformConfig, ca: &Ca, lost: &Lost) -> Result<Certified<ClientTls>, PlatformError> {
     let own = ca.issue_platform(&hosts(config), SystemTime::now(), config.ca.days)?;
     let trust = trust(ca, lost)?;
     let credentials = Credentials::from_pem(&own.issued.chain_pem, &own.key_pem)?;
-    Ok(ClientTls::new(&trust, Some(credentials), config.tls.allow_tls12)?)
+    let settings = ClientTls::new(&trust, Some(credentials), config.tls.allow_tls12)?;
+    Ok(Certified { settings, not_after: own.issued.not_after })
 }
 
 /// Every trusted root, and what is revoked under each.
@@ -186,14 +206,14 @@ fn trust(ca: &Ca, (revoked, now_ms): &Lost) -> Result<Trust, PlatformError> {
     Ok(trust.with_crls(lists.iter().map(Vec::as_slice))?)
 }
 
-fn admin_settings(config: &PlatformConfig, ca: &Ca) -> Result<Arc<rustls::ServerConfig>, PlatformError> {
+fn admin_settings(config: &PlatformConfig, ca: &Ca) -> Result<Certified<rustls::ServerConfig>, PlatformError> {
     let own = ca.issue_listener(&hosts(config), SystemTime::now(), config.ca.days)?;
     let settings = ServerTls {
         credentials: Credentials::from_pem(&own.issued.chain_pem, &own.key_pem)?,
         client_auth: ClientAuth::None,
         tls12: config.tls.allow_tls12,
     };
-    Ok(settings.build()?)
+    Ok(Certified { settings: settings.build()?, not_after: own.issued.not_after })
 }
 
 /// What the configuration names, and the addresses that the listeners have beside.

@@ -222,6 +222,10 @@ impl Visit<'_> {
             "commits": stats.commits,
             "faults": telemetry::faults(),
         });
+        let endings = self.state.endings();
+        if !endings.is_empty() {
+            shown["expiring"] = endings.iter().map(super::ending::shown).collect();
+        }
         if let Some(notices) = self.state.notices()? {
             shown["notices"] = notices;
         }

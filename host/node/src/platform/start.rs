@@ -4,6 +4,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use arc_swap::ArcSwap;
 use isthmus_domain::registry;
@@ -15,8 +16,8 @@ use tokio::task::JoinSet;
 
 use super::guesses::Guesses;
 use super::{
-    PlatformError, State, admin, admin_settings, api, api_settings, chronicle, hall, open_ca, peer_settings, revoked,
-    root_file, search, tick, webhook,
+    PlatformError, State, admin, admin_settings, api, api_settings, chronicle, first_end, hall, open_ca, peer_settings,
+    revoked, root_file, search, tick, webhook,
 };
 use crate::admin_token::{Role, read_plain};
 use crate::administrators::{Administrators, Of};
@@ -66,9 +67,13 @@ impl Platform {
         let api_listener = Listener::bind(config.listen.api, "listen.api").await?;
         let admin_listener = Listener::bind(config.listen.admin, "listen.admin").await?;
         let lost = revoked(&opened.store)?;
-        let (api_tls, _) = watch::channel(api_settings(&config, &opened.ca, &lost)?);
-        let (admin_tls, _) = watch::channel(admin_settings(&config, &opened.ca)?);
-        let (peer_tls, peers) = watch::channel(peer_settings(&config, &opened.ca, &lost)?);
+        let api_own = api_settings(&config, &opened.ca, &lost)?;
+        let admin_own = admin_settings(&config, &opened.ca)?;
+        let peer_own = peer_settings(&config, &opened.ca, &lost)?;
+        let tls_end = AtomicU64::new(first_end([api_own.not_after, admin_own.not_after, peer_own.not_after]));
+        let (api_tls, _) = watch::channel(api_own.settings);
+        let (admin_tls, _) = watch::channel(admin_own.settings);
+        let (peer_tls, peers) = watch::channel(peer_own.settings);
         let (stop, stopping) = watch::channel(false);
         let latest = opened.store.read(registry::latest)?;
         let (api, admin) = (api_listener.addr(), admin_listener.addr());
@@ -94,6 +99,7 @@ impl Platform {
                 },
             ),
             peer_tls,
+            tls_end,
             searches: Semaphore::new(search::SEARCHES),
             searching: Semaphore::new(search::AT_ONCE),
             changes: watch::channel(latest).0,

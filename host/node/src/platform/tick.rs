@@ -34,7 +34,10 @@ pub(super) async fn run(state: Arc<State>, stop: watch::Receiver<bool>) {
             () = &mut stopped => break,
             _ = checkpoints.tick() => checkpoint(&state).await,
             _ = renewals.tick() => renew(&state),
-            _ = expiries.tick() => state.tell_of_expiry().await,
+            _ = expiries.tick() => {
+                state.warn_of_endings();
+                state.tell_of_expiry().await;
+            }
             _ = looks.tick() => {
                 authority::look(&state).await;
                 state.take_acts().await;

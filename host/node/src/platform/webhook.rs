@@ -198,11 +198,18 @@ impl State {
         Ok(Some(shown))
     }
 
-    /// Looks for certificates that are about to expire.
+    /// Looks for certificates that are about to expire, servers' and the platform's own.
     pub(super) async fn tell_of_expiry(&self) {
         let Some(hook) = &self.hook else { return };
         let (within, most) = (hook.config.expiry_hours * 3_600_000, hook.config.queue);
-        let told = self.decide(move |tx, scene| Ok(notice::queue_expiring(tx, scene, within, most)?)).await;
+        let endings = self.endings();
+        let rule = move |tx: &mut Tx<'_>, scene: &mut Scene<'_>| {
+            for ending in &endings {
+                notice::queue_ending(tx, scene, ending, most)?;
+            }
+            Ok(notice::queue_expiring(tx, scene, within, most)?)
+        };
+        let told = self.decide(rule).await;
         match told {
             Ok(_) => hook.wake(),
             Err(error) => tracing::error!(error = chain(&error), "certificates that expire could not be looked for"),
@@ -254,7 +261,8 @@ fn pause(config: &Webhook, failures: u32) -> Duration {
 }
 
 fn given_up(notice: &Notice) -> Vec<u8> {
-    let record = lost("notice.expired", clock::now_ms()).target(notice.server.server_id.to_string());
+    let of = notice.server.as_ref().map_or_else(|| "platform".to_owned(), |server| server.server_id.to_string());
+    let record = lost("notice.expired", clock::now_ms()).target(of);
     record.field("notice", notice.id.to_string()).to_json()
 }
 

@@ -57,13 +57,14 @@ export class Registry {
       fill(this.waiting, applications.map((one) => row(this.headings, [applicant(one), tag(t(`application.${one.kind}`)), ago(one.createdMs), h("a", { class: "button", href: "#/applications" }, t("registry.review"))])));
       fill(this.none, applications.length === 0 && empty("kept", t("registry.nonepending")));
     }
-    const { ca } = status;
+    const { ca, expiring = [] } = status;
     const fact = (term, value) => [h("dt", null, term), h("dd", null, value)];
     fill(this.authority,
       fact(t("registry.fingerprint"), h("code", null, ca.fingerprint)),
       fact(t("registry.roots"), number(ca.roots)),
       fact(t("registry.rootkey"), ca.rootOnline ? tag(t("registry.online"), "warn") : tag(t("registry.offline"), "good")),
       fact(t("registry.issuer"), [t("peers.until"), " ", when(ca.issuerNotAfterMs)]),
+      expiring.map((one) => fact(tag(t(`ending.${one.event}`), "bad"), [t("peers.until"), " ", when(one.notAfterMs), h("small", { class: "wrong" }, name(one.remedy))])),
       fact(t("registry.serial"), h("code", null, String(status.serial))));
   }
 }

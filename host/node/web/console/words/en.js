@@ -416,6 +416,8 @@ export default {
   "registry.rootkey": "Key of the root",
   "registry.online": "on this machine",
   "registry.offline": "kept elsewhere",
+  "ending.issuer.expiring": "the issuer ends",
+  "ending.listener.expiring": "the listeners’ certificate ends",
   "registry.issuer": "Issuer",
   "applications.hint": "Servers that want to join, change what is registered, or leave. Nothing takes effect before you decide.",
   "applications.server": "Server",

@@ -416,6 +416,8 @@ export default {
   "registry.rootkey": "根密钥",
   "registry.online": "在本机",
   "registry.offline": "离线保存",
+  "ending.issuer.expiring": "签发证书即将到期",
+  "ending.listener.expiring": "监听证书即将到期",
   "registry.issuer": "签发证书",
   "applications.hint": "申请加入、变更登记信息或退出的服务器。审批之前一切照旧。",
   "applications.server": "服务器",
