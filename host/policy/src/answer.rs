@@ -1,7 +1,6 @@
 //! What plugins answer, as far as it is to be believed. A plugin that says what nobody may say has failed, as one that
 //! traps has: its instance is thrown away and the breaker counts it.
 
-use crate::bindings::exports::isthmus::policy::{access_hook, audit_hook, content_hook};
 use crate::bindings::isthmus::policy::types;
 use crate::fault::PluginFault;
 use crate::outcome::{Reason, Verdict};
@@ -21,32 +20,32 @@ pub(crate) enum Decision {
 
 /// # Errors
 /// [`PluginFault::Invalid`]: what is not to be believed.
-pub(crate) fn decision(said: access_hook::Decision) -> Result<Decision, PluginFault> {
+pub(crate) fn decision(said: types::Decision) -> Result<Decision, PluginFault> {
     Ok(match said {
-        access_hook::Decision::Allow => Decision::Allow,
-        access_hook::Decision::Deny(reason) => Decision::Deny(believe(reason)?),
-        access_hook::Decision::Abstain => Decision::Abstain,
+        types::Decision::Allow => Decision::Allow,
+        types::Decision::Deny(reason) => Decision::Deny(believe(reason)?),
+        types::Decision::Abstain => Decision::Abstain,
     })
 }
 
 /// # Errors
 /// [`PluginFault::Invalid`]: what is not to be believed.
-pub(crate) fn judgement(said: content_hook::Judgement) -> Result<(Verdict, Vec<String>), PluginFault> {
+pub(crate) fn judgement(said: types::Judgement) -> Result<(Verdict, Vec<String>), PluginFault> {
     if said.labels.len() > LABELS || said.labels.iter().any(|label| label.len() > CODE_BYTES) {
         return Err(PluginFault::Invalid(format!("more than {LABELS} labels, or one of more than {CODE_BYTES} bytes")));
     }
     let verdict = match said.verdict {
-        content_hook::Verdict::Pass => Verdict::Pass,
-        content_hook::Verdict::Reject(reason) => Verdict::Reject(believe(reason)?),
-        content_hook::Verdict::Rewrite(text) => Verdict::Rewrite(text),
-        content_hook::Verdict::Hold(reason) => Verdict::Hold(believe(reason)?),
+        types::Verdict::Pass => Verdict::Pass,
+        types::Verdict::Reject(reason) => Verdict::Reject(believe(reason)?),
+        types::Verdict::Rewrite(text) => Verdict::Rewrite(text),
+        types::Verdict::Hold(reason) => Verdict::Hold(believe(reason)?),
     };
     Ok((verdict, said.labels))
 }
 
 /// # Errors
 /// [`PluginFault::Invalid`]: what is not to be believed.
-pub(crate) fn treatment(said: audit_hook::Treatment) -> Result<audit_hook::Treatment, PluginFault> {
+pub(crate) fn treatment(said: types::Treatment) -> Result<types::Treatment, PluginFault> {
     if said.redactions.len() > REDACTIONS {
         return Err(PluginFault::Invalid(format!("more than {REDACTIONS} redactions")));
     }

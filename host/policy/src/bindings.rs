@@ -20,6 +20,9 @@ wasmtime::component::bindgen!({
             export isthmus:policy/access-hook@1.0.0;
             export isthmus:policy/content-hook@1.0.0;
             export isthmus:policy/audit-hook@1.0.0;
+            export isthmus:policy/packed-access-hook@1.0.0;
+            export isthmus:policy/packed-content-hook@1.0.0;
+            export isthmus:policy/packed-audit-hook@1.0.0;
         }
     ",
     world: "isthmus:host/plugins",

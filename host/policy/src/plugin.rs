@@ -8,11 +8,13 @@ use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre, Resource};
 
 use crate::answer::{self, Decision};
-use crate::bindings::exports::isthmus::policy::{access_hook, audit_hook, content_hook, lifecycle};
+use crate::bindings::exports::isthmus::policy::{audit_hook, content_hook};
 use crate::bindings::isthmus::policy::types;
 use crate::breaker::Failures;
-use crate::call::Body;
+use crate::call::{Body, Call, Event, Item};
 use crate::fault::PluginFault;
+use crate::hooks::{Form, Guests, Hooks};
+use crate::lower::{self, Packing};
 use crate::outcome::Verdict;
 use crate::prepare::judging_threads;
 use crate::sandbox::engine::Sandbox;
@@ -29,32 +31,11 @@ const SUSPECT_FOR: Duration = Duration::from_secs(30);
 /// Handles of resources an instance may hold: one body, and some slack.
 const HANDLES: usize = 64;
 
-/// Which hooks a component exports, as wasmtime finds them.
-#[derive(Clone)]
-pub(crate) struct Hooks {
-    pub(crate) access: Option<access_hook::GuestIndices>,
-    pub(crate) content: Option<content_hook::GuestIndices>,
-    pub(crate) audit: Option<audit_hook::GuestIndices>,
-    pub(crate) lifecycle: lifecycle::GuestIndices,
-}
-
-impl Hooks {
-    /// `access`, `content`, `audit`: those that it exports.
-    pub(crate) fn names(&self) -> Vec<&'static str> {
-        [(self.access.is_some(), "access"), (self.content.is_some(), "content"), (self.audit.is_some(), "audit")]
-            .into_iter()
-            .filter_map(|(has, name)| has.then_some(name))
-            .collect()
-    }
-}
-
 /// One instance with its store. After any failure it is dropped, never used again.
 struct Live {
     store: Store<State>,
     instance: Instance,
-    access: Option<access_hook::Guest>,
-    content: Option<content_hook::Guest>,
-    audit: Option<audit_hook::Guest>,
+    guests: Guests,
     calls: u32,
 }
 
@@ -131,45 +112,52 @@ impl Plugin {
     }
 
     /// Asks the access hook.
-    pub(crate) fn decide(&self, call: &types::Call<'_>) -> Timed<Decision> {
+    pub(crate) fn decide(&self, call: &Call) -> Timed<Decision> {
         self.run(None, answer::decision, |live| {
-            let guest = match (&live.access, &self.hooks.access) {
-                (Some(guest), _) => guest,
-                (None, Some(indices)) => live.access.insert(indices.load(&mut live.store, &live.instance)?),
-                (None, None) => return Err(wasmtime::format_err!("it exports no access hook")),
-            };
-            guest.call_decide(&mut live.store, call.clone())
+            let Live { store, instance, guests, .. } = live;
+            match guests.access(&self.hooks, store, instance)? {
+                Form::Plain(hook) => hook.call_decide(store, lower::call(call, &lower::pairs(&call.attributes))),
+                Form::Packed(hook) => hook.call_decide(store, Packing::of(call).lent()),
+            }
         })
     }
 
-    /// Asks the content hook.
-    pub(crate) fn judge(
-        &self,
-        call: &types::Call<'_>,
-        item: &content_hook::Item<'_>,
-        body: Option<&Arc<dyn Body>>,
-    ) -> Timed<(Verdict, Vec<String>)> {
-        let body = body.filter(|_| self.lends);
+    /// Asks the content hook about an item whose text is now `text`.
+    pub(crate) fn judge(&self, call: &Call, item: &Item, text: &str) -> Timed<(Verdict, Vec<String>)> {
+        let body = item.body.as_ref().filter(|_| self.lends);
         self.run(body, answer::judgement, |live| {
-            let guest = match (&live.content, &self.hooks.content) {
-                (Some(guest), _) => guest,
-                (None, Some(indices)) => live.content.insert(indices.load(&mut live.store, &live.instance)?),
-                (None, None) => return Err(wasmtime::format_err!("it exports no content hook")),
-            };
+            let Live { store, instance, guests, .. } = live;
             let lent = body.map(|_| Resource::new_borrow(0));
-            guest.call_judge(&mut live.store, call.clone(), item.clone(), lent)
+            match guests.content(&self.hooks, store, instance)? {
+                Form::Plain(hook) => {
+                    let (attributes, facts) = (lower::pairs(&call.attributes), lower::pairs(&item.attributes));
+                    let item = content_hook::Item { kind: &item.kind, text, attributes: &facts };
+                    hook.call_judge(store, lower::call(call, &attributes), item, lent)
+                }
+                Form::Packed(hook) => {
+                    let packing = Packing::of(call).and([&item.kind, text]).and_pairs(&item.attributes);
+                    hook.call_judge(store, packing.lent(), lent)
+                }
+            }
         })
     }
 
     /// Asks the audit hook.
-    pub(crate) fn treat(&self, event: &audit_hook::Event<'_>) -> Timed<audit_hook::Treatment> {
+    pub(crate) fn treat(&self, event: &Event) -> Timed<types::Treatment> {
         self.run(None, answer::treatment, |live| {
-            let guest = match (&live.audit, &self.hooks.audit) {
-                (Some(guest), _) => guest,
-                (None, Some(indices)) => live.audit.insert(indices.load(&mut live.store, &live.instance)?),
-                (None, None) => return Err(wasmtime::format_err!("it exports no audit hook")),
-            };
-            guest.call_treat(&mut live.store, event.clone())
+            let Live { store, instance, guests, .. } = live;
+            match guests.audit(&self.hooks, store, instance)? {
+                Form::Plain(hook) => {
+                    let (attributes, fields) = (lower::pairs(&event.call.attributes), lower::pairs(&event.fields));
+                    let call = lower::call(&event.call, &attributes);
+                    let event = audit_hook::Event { call, outcome: &event.outcome, code: event.code, fields: &fields };
+                    hook.call_treat(store, event)
+                }
+                Form::Packed(hook) => {
+                    let packing = Packing::of(&event.call).and([&*event.outcome]).and_pairs(&event.fields);
+                    hook.call_treat(store, packing.lent(), event.code)
+                }
+            }
         })
     }
 
@@ -255,7 +243,7 @@ impl Plugin {
         if !self.snapshot {
             self.initialise(&mut store, instance)?;
         }
-        Ok(LiveBox(Box::new(Live { store, instance, access: None, content: None, audit: None, calls: 0 })))
+        Ok(LiveBox(Box::new(Live { store, instance, guests: Guests::default(), calls: 0 })))
     }
 
     /// For a component that could not be snapshotted: its `init` has its own time, as at activation.
@@ -285,24 +273,11 @@ impl Plugin {
             let mut store = store(self.sandbox, &self.host, Instant::now());
             store.data_mut().prepare();
             let mut live = self.start_in(store)?;
-            self.typed(&mut live.0).map_err(|error| PluginFault::Start(format!("{error:#}")))?;
+            let Live { store, instance, guests, .. } = &mut *live.0;
+            guests.load(&self.hooks, store, instance).map_err(|error| PluginFault::Start(format!("{error:#}")))?;
             started.push(live);
         }
         started.into_iter().for_each(|live| self.put_back(live));
-        Ok(())
-    }
-
-    fn typed(&self, live: &mut Live) -> wasmtime::Result<()> {
-        let Live { store, instance, .. } = live;
-        if let Some(indices) = &self.hooks.access {
-            live.access = Some(indices.load(&mut *store, instance)?);
-        }
-        if let Some(indices) = &self.hooks.content {
-            live.content = Some(indices.load(&mut *store, instance)?);
-        }
-        if let Some(indices) = &self.hooks.audit {
-            live.audit = Some(indices.load(&mut *store, instance)?);
-        }
         Ok(())
     }
 }

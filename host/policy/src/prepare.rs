@@ -9,12 +9,13 @@ use serde_json::Value;
 use wasmtime::Store;
 use wasmtime::component::{Component, Instance, InstancePre};
 
-use crate::bindings::exports::isthmus::policy::{access_hook, audit_hook, content_hook, lifecycle};
+use crate::bindings::exports::isthmus::policy::lifecycle;
 use crate::breaker::Breaker;
 use crate::bundle::manifest::PluginEntry;
 use crate::fault::PluginFault;
+use crate::hooks::Hooks;
 use crate::lists::Lists;
-use crate::plugin::{Hooks, Plugin, store};
+use crate::plugin::{Plugin, store};
 use crate::sandbox::cache::{Cache, Known};
 use crate::sandbox::counters::Counters;
 use crate::sandbox::engine::{CORE_INSTANCES, Sandbox};
@@ -345,7 +346,7 @@ impl Workshop {
         known: Known,
     ) -> Result<Plugin, String> {
         let pre = self.link(component)?;
-        let hooks = hooks(&pre, anatomy).map_err(|error| format!("{error:#}"))?;
+        let hooks = Hooks::of(&pre, anatomy).map_err(|error| format!("{error:#}"))?;
         let digest = blake3::hash(raw.wasm).to_hex().to_string();
         Ok(Plugin {
             name: host.name.clone(),
@@ -388,14 +389,5 @@ fn blame(step: &str, error: &wasmtime::Error, store: &Store<State>) -> Finding {
         format!("{step}: ran longer than `init_ms` allows ({limit} ms)")
     } else {
         format!("{step}: it {fault}")
-    })
-}
-
-fn hooks(pre: &InstancePre<State>, anatomy: &Anatomy) -> wasmtime::Result<Hooks> {
-    Ok(Hooks {
-        access: anatomy.access.then(|| access_hook::GuestIndices::new(pre)).transpose()?,
-        content: anatomy.content.then(|| content_hook::GuestIndices::new(pre)).transpose()?,
-        audit: anatomy.audit.then(|| audit_hook::GuestIndices::new(pre)).transpose()?,
-        lifecycle: lifecycle::GuestIndices::new(pre)?,
     })
 }

@@ -1,6 +1,6 @@
 //! Redactions: plugins say which field, the host does it, so that the key never leaves it.
 
-use crate::bindings::exports::isthmus::policy::audit_hook::Redaction;
+use crate::bindings::isthmus::policy::types::Redaction;
 
 /// Bytes of a keyed hash that are recorded: enough to tell values apart.
 const HASH_BYTES: usize = 16;

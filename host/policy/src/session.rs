@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use crate::answer::Decision;
-use crate::bindings::exports::isthmus::policy::{audit_hook, content_hook};
 use crate::bindings::isthmus::policy::types;
 use crate::bundle::manifest::FailureMode;
-use crate::call::{Call, Direction, Event, Item};
+use crate::call::{Call, Event, Item};
 use crate::fault::PluginFault;
 use crate::generation::{Generation, Placed};
+use crate::hooks::Hooks;
 use crate::outcome::{AccessOutcome, AuditOutcome, ContentOutcome, Reason, Severity, Step, Verdict};
-use crate::plugin::{Hooks, Plugin, Timed};
+use crate::plugin::{Plugin, Timed};
 use crate::redact::Redactions;
 use crate::sandbox::now_ms;
 use crate::shadow::Shadow;
@@ -24,29 +24,6 @@ pub struct Session {
     pub(crate) generation: Arc<Generation>,
     /// Hears how events are recorded.
     pub(crate) shadow: Option<Arc<Shadow>>,
-}
-
-/// Attributes as the bindings want them: borrowed.
-type Borrowed<'a> = Vec<(&'a str, &'a str)>;
-
-fn borrow(pairs: &[(String, String)]) -> Borrowed<'_> {
-    pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
-}
-
-fn lower<'a>(call: &'a Call, attributes: &'a Borrowed<'a>) -> types::Call<'a> {
-    types::Call {
-        operation: &call.operation,
-        direction: match call.direction {
-            Direction::Inbound => types::Direction::Inbound,
-            Direction::Outbound => types::Direction::Outbound,
-            Direction::Internal => types::Direction::Internal,
-        },
-        peer: call.peer.as_ref().map(|peer| types::Server { id: &peer.id, area: &peer.area, product: &peer.product }),
-        actor: &call.actor,
-        target: &call.target,
-        time_ms: call.time_ms,
-        attributes,
-    }
 }
 
 impl Session {
@@ -99,12 +76,10 @@ impl Session {
     /// denying. Where all abstain, the bundle's default decides.
     #[must_use]
     pub fn access(&self, call: &Call) -> AccessOutcome {
-        let attributes = borrow(&call.attributes);
-        let lowered = lower(call, &attributes);
         let mut steps = Vec::with_capacity(self.generation.plugins.len());
         let mut allowed = self.generation.allow_by_default;
         for placed in self.plugins(|hooks| hooks.access.is_some()) {
-            let asked = self.ask(placed, |plugin| plugin.decide(&lowered));
+            let asked = self.ask(placed, |plugin| plugin.decide(call));
             let step = Answered { placed, hook: "access", micros: asked.micros };
             let denied = match asked.answer {
                 Ok(Decision::Allow) => {
@@ -139,8 +114,6 @@ impl Session {
     /// Rewrites compose: later plugins judge the rewritten text. The first reject or hold ends.
     #[must_use]
     pub fn content(&self, call: &Call, item: &Item) -> ContentOutcome {
-        let (attributes, facts) = (borrow(&call.attributes), borrow(&item.attributes));
-        let lowered = lower(call, &attributes);
         let mut outcome = ContentOutcome {
             verdict: Verdict::Pass,
             labels: Vec::new(),
@@ -148,8 +121,7 @@ impl Session {
         };
         for placed in self.plugins(|hooks| hooks.content.is_some()) {
             let text = if let Verdict::Rewrite(text) = &outcome.verdict { text } else { &item.text };
-            let lent = content_hook::Item { kind: &item.kind, text, attributes: &facts };
-            let asked = self.ask(placed, |plugin| plugin.judge(&lowered, &lent, item.body.as_ref()));
+            let asked = self.ask(placed, |plugin| plugin.judge(call, item, text));
             let step = Answered { placed, hook: "content", micros: asked.micros };
             let verdict = match asked.answer {
                 Ok((verdict, labels)) => {
@@ -190,13 +162,6 @@ impl Session {
     }
 
     fn treat(&self, event: &Event) -> AuditOutcome {
-        let (attributes, fields) = (borrow(&event.call.attributes), borrow(&event.fields));
-        let lent = audit_hook::Event {
-            call: lower(&event.call, &attributes),
-            outcome: &event.outcome,
-            code: event.code,
-            fields: &fields,
-        };
         let mut redactions = Redactions::default();
         let mut outcome = AuditOutcome {
             severity: Severity::Info,
@@ -210,7 +175,7 @@ impl Session {
         };
         let mut severest = None;
         for placed in self.plugins(|hooks| hooks.audit.is_some()) {
-            let asked = self.ask(placed, |plugin| plugin.treat(&lent));
+            let asked = self.ask(placed, |plugin| plugin.treat(event));
             let step = Answered { placed, hook: "audit", micros: asked.micros };
             match asked.answer {
                 Ok(treatment) => {
@@ -295,13 +260,13 @@ impl Answered<'_> {
     }
 }
 
-fn severity(severity: audit_hook::Severity) -> Severity {
+fn severity(severity: types::Severity) -> Severity {
     match severity {
-        audit_hook::Severity::Debug => Severity::Debug,
-        audit_hook::Severity::Info => Severity::Info,
-        audit_hook::Severity::Notice => Severity::Notice,
-        audit_hook::Severity::Warning => Severity::Warning,
-        audit_hook::Severity::Critical => Severity::Critical,
+        types::Severity::Debug => Severity::Debug,
+        types::Severity::Info => Severity::Info,
+        types::Severity::Notice => Severity::Notice,
+        types::Severity::Warning => Severity::Warning,
+        types::Severity::Critical => Severity::Critical,
     }
 }
 

@@ -4,7 +4,7 @@
 mod support;
 
 use isthmus_policy::{Direction, Severity, Verdict};
-use support::{House, OPEN, call, event, text, with};
+use support::{House, OPEN, call, event, guest, text, with};
 
 fn black(name: &str, servers: &str) -> String {
     format!(
@@ -164,4 +164,44 @@ fn a_reused_plugin_judges_as_a_fresh_one_does() {
     let stats = policy.stats();
     let it = stats.iter().find(|stats| stats.plugin == "it").unwrap();
     assert_eq!((it.calls, it.faults.len()), (5_000, 0), "{it:?}");
+}
+
+/// Denies with all texts that it was asked with, if their number and the rest is as it should be; the plain form traps.
+const BOTH: &str = r#"(module
+    (memory (export "memory") 1)
+    (global $top (mut i32) (i32.const 4096))
+    (data (i32.const 64) "asked")
+    (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+        (global.set $top (i32.and (i32.add (global.get $top) (i32.const 7)) (i32.const -8)))
+        (global.get $top)
+        (global.set $top (i32.add (global.get $top) (local.get 3))))
+    (func (export "isthmus:policy/lifecycle@1.0.0#settings-schema") (result i32) (i32.const 256))
+    (func (export "isthmus:policy/lifecycle@1.0.0#validate-settings") (param i32 i32) (result i32) (i32.const 256))
+    (func (export "isthmus:policy/lifecycle@1.0.0#init") (param i32 i32) (result i32) (i32.const 256))
+    (func (export "isthmus:policy/access-hook@1.0.0#decide") (param i32) (result i32) unreachable)
+    (func (export "isthmus:policy/packed-access-hook@1.0.0#decide")
+        (param $direction i32) (param $peer i32) (param $attributes i32) (param $time i64)
+        (param $ends i32) (param $number i32) (param $texts i32) (param $bytes i32) (result i32)
+        (if (i32.ne (local.get $number) (i32.const 10)) (then unreachable))
+        (if (i32.ne (i32.load offset=36 (local.get $ends)) (local.get $bytes)) (then unreachable))
+        (if (i32.eqz (local.get $peer)) (then unreachable))
+        (if (i32.ne (local.get $attributes) (i32.const 2)) (then unreachable))
+        (i32.store8 (i32.const 512) (i32.const 1))
+        (i32.store (i32.const 516) (i32.const 64))
+        (i32.store (i32.const 520) (i32.const 5))
+        (i32.store (i32.const 524) (local.get $texts))
+        (i32.store (i32.const 528) (local.get $bytes))
+        (i32.const 512)))"#;
+
+#[test]
+fn of_two_forms_of_a_hook_the_packed_one_is_asked() {
+    let house = House::new();
+    let policy = house.open();
+    let manifest = format!("{OPEN}[[plugin]]\nname = \"it\"\ncomponent = \"it.wasm\"\n");
+    let bundle = house.bundle("both", &[("policy.toml", &manifest)]);
+    std::fs::write(bundle.join("it.wasm"), guest::encode(BOTH, &[], "access+packed-access")).unwrap();
+    policy.activate(&bundle, "test", "both").unwrap();
+    let said = policy.begin().access(&call(Direction::Inbound, "north")).reason.unwrap();
+    let texts = "message.sendalice@northcarol@southnorthchatSceneusermessageTypetext";
+    assert_eq!((said.code.as_str(), said.text.as_str()), ("asked", texts));
 }

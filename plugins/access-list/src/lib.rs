@@ -160,7 +160,7 @@ impl Plugin for AccessList {
 impl Access for AccessList {
     fn decide(&self, call: &Call) -> Decision {
         let peer = call.peer.as_ref();
-        if peer.is_some_and(|peer| self.own.matches(&peer.id)) {
+        if peer.is_some_and(|peer| self.own.matches(peer.id)) {
             return Decision::Allow;
         }
         let fits = |entry: &&Entry| entry.fits(call, peer, self.offset);
@@ -184,12 +184,12 @@ impl Access for AccessList {
 /// back what was admitted, and in a group nobody is a stranger.
 fn is_from_a_stranger(call: &Call) -> bool {
     let says =
-        |name: &str, value: &str| call.attributes.iter().any(|(n, v)| n == name && v.eq_ignore_ascii_case(value));
+        |name: &str, value: &str| call.attributes.iter().any(|(n, v)| *n == name && v.eq_ignore_ascii_case(value));
     call.operation == "message.send"
         && !says("chatScene", "group")
         && !says("messageType", "repeal")
         && call.actor != call.target
-        && directory::is_friend(&call.actor, &call.target) == Some(false)
+        && directory::is_friend(call.actor, call.target) == Some(false)
 }
 
 impl Entry {
@@ -212,19 +212,19 @@ impl Entry {
             None => true,
         };
         self.direction.fits(call.direction)
-            && holds(&self.servers, peer.map(|peer| peer.id.as_str()))
-            && holds(&self.areas, peer.map(|peer| peer.area.as_str()))
-            && holds(&self.products, peer.map(|peer| peer.product.as_str()))
-            && holds(&self.users, Some(&call.actor))
-            && holds(&self.operations, Some(&call.operation))
+            && holds(&self.servers, peer.map(|peer| peer.id))
+            && holds(&self.areas, peer.map(|peer| peer.area))
+            && holds(&self.products, peer.map(|peer| peer.product))
+            && holds(&self.users, Some(call.actor))
+            && holds(&self.operations, Some(call.operation))
             && self.hours.is_none_or(|hours| hours.contain(call.time_ms, offset))
     }
 
     fn denial(&self, call: &Call, peer: Option<&Server>) -> Reason {
         let usual = if peer.is_some() { UNWANTED } else { REFUSED };
         let reason = Reason::new("blacklisted", self.reason.as_deref().unwrap_or(usual));
-        let server = self.servers.as_ref().zip(peer).and_then(|(servers, peer)| servers.find(&peer.id));
-        let found = server.or_else(|| self.users.as_ref()?.find(&call.actor));
+        let server = self.servers.as_ref().zip(peer).and_then(|(servers, peer)| servers.find(peer.id));
+        let found = server.or_else(|| self.users.as_ref()?.find(call.actor));
         match found.and_then(|found| self.places.get(found as usize)) {
             Some(place) => reason.by(format!("{}/{place}", self.pointer)),
             None => reason.by(&self.pointer),

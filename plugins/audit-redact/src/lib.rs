@@ -87,7 +87,7 @@ impl Plugin for AuditRedact {
 
 impl Audit for AuditRedact {
     fn treat(&self, event: &Event) -> Treatment {
-        let by_outcome = severity_of(&event.outcome);
+        let by_outcome = severity_of(event.outcome);
         match self.entries.iter().find(|entry| entry.fits(event)) {
             Some(entry) => Treatment {
                 severity: entry.severity.unwrap_or(by_outcome),
@@ -113,7 +113,7 @@ impl Entry {
     fn fits(&self, event: &Event) -> bool {
         let holds =
             |wanted: &Option<Patterns>, value: &str| wanted.as_ref().is_none_or(|patterns| patterns.matches(value));
-        holds(&self.operations, &event.call.operation) && holds(&self.outcomes, &event.outcome)
+        holds(&self.operations, event.call.operation) && holds(&self.outcomes, event.outcome)
     }
 }
 

@@ -7,8 +7,8 @@ use super::*;
 /// The treatment as `severity field=redaction … [skeleton] [>sink]`.
 fn treat(settings: &str, operation: &str, outcome: &str) -> String {
     let mut call = call("north");
-    call.operation = operation.into();
-    let event = Event { call, outcome: outcome.into(), code: 0, fields: Vec::new() };
+    call.operation = operation;
+    let event = Event { call, outcome, code: 0, fields: Vec::new() };
     let treatment = init::<AuditRedact>(settings).unwrap().treat(&event);
     let mut said = format!("{:?}", treatment.severity);
     for (field, redaction) in treatment.redactions {

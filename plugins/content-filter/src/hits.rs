@@ -53,7 +53,11 @@ impl<'a> Hits<'a> {
         let of = self.of;
         let lower = (of.fold && changes_by_folding(text)).then(|| folded(text));
         let places = lower.as_ref().map(|lower| places(text, lower));
-        for hit in of.automaton.find_overlapping_iter(lower.as_deref().unwrap_or(text)) {
+        let searched = lower.as_deref().unwrap_or(text);
+        if of.sieve.as_ref().is_some_and(|sieve| !sieve.passes(searched)) {
+            return;
+        }
+        for hit in of.automaton.find_overlapping_iter(searched) {
             let range = places.as_ref().map_or(hit.range(), |places| places[hit.start()]..places[hit.end()]);
             let (group, place) = of.group_of[hit.pattern().as_usize()];
             self.add(group as usize, Some(place), range);

@@ -4,8 +4,8 @@ use isthmus_plugin::testing::{TestHost, call, init, schema_names, validate};
 
 use super::*;
 
-fn item(text: &str) -> Item {
-    Item { kind: "message.text".into(), text: text.into(), attributes: Vec::new() }
+fn item(text: &str) -> Item<'_> {
+    Item { kind: "message.text", text, attributes: Vec::new() }
 }
 
 /// `pass`, `reject CODE: words`, `hold CODE: words` or `rewrite: text`, then the labels.
@@ -175,7 +175,7 @@ fn the_schema_names_every_setting() {
 fn judge_file(settings: &str, bytes: &[u8]) -> String {
     TestHost::default().install();
     let filter = init::<ContentFilter>(settings).unwrap();
-    let item = Item { kind: "file.content".into(), text: "a.txt".into(), attributes: Vec::new() };
+    let item = Item { kind: "file.content", text: "a.txt", attributes: Vec::new() };
     match filter.judge(&call("north"), &item, Some(Body::from(bytes))).verdict {
         Verdict::Reject(reason) => reason.code,
         Verdict::Pass => "pass".into(),

@@ -59,10 +59,10 @@ impl Plugin for DlpCn {
 
 impl Content for DlpCn {
     fn judge(&self, _call: &Call, item: &Item, _body: Option<Body<'_>>) -> Judgement {
-        if self.kinds.as_ref().is_some_and(|kinds| !kinds.matches(&item.kind)) {
+        if self.kinds.as_ref().is_some_and(|kinds| !kinds.matches(item.kind)) {
             return Judgement::pass();
         }
-        let mut found = numbers(&item.text);
+        let mut found = numbers(item.text);
         found.retain(|number| self.action(number.sort).is_some());
         let gravest = found.iter().filter_map(|number| Some((self.action(number.sort)?, number.sort)));
         let Some((action, sort)) = gravest.max_by_key(|(action, _)| *action) else {
@@ -72,7 +72,7 @@ impl Content for DlpCn {
         let verdict = match action {
             Action::Reject => Verdict::Reject(reason()),
             Action::Hold => Verdict::Hold(reason()),
-            Action::Mask => Verdict::Rewrite(masked(&item.text, &found)),
+            Action::Mask => Verdict::Rewrite(masked(item.text, &found)),
         };
         let mut labels: Vec<String> = found.iter().map(|number| number.sort.label().to_owned()).collect();
         labels.sort();

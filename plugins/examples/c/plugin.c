@@ -89,9 +89,9 @@ static int hidden(const hooks_string_t *text, hooks_string_t *rest) {
 
 static void verdict(int found, hooks_string_t *rest, exports_isthmus_policy_content_hook_judgement_t *ret) {
   static const uint8_t tags[] = {
-      EXPORTS_ISTHMUS_POLICY_CONTENT_HOOK_VERDICT_REWRITE,
-      EXPORTS_ISTHMUS_POLICY_CONTENT_HOOK_VERDICT_REJECT,
-      EXPORTS_ISTHMUS_POLICY_CONTENT_HOOK_VERDICT_HOLD,
+      ISTHMUS_POLICY_TYPES_VERDICT_REWRITE,
+      ISTHMUS_POLICY_TYPES_VERDICT_REJECT,
+      ISTHMUS_POLICY_TYPES_VERDICT_HOLD,
   };
   ret->verdict.tag = tags[action];
   if (action == STRIP) {

@@ -5,10 +5,9 @@ import json
 from datetime import date, datetime, timedelta, timezone
 
 from wit_world import exports
-from wit_world.exports.access_hook import Decision_Abstain, Decision_Deny
 from wit_world.exports.lifecycle import Diagnostic, Severity
 from wit_world.imports import lists
-from wit_world.imports.types import Direction, Reason
+from wit_world.imports.types import Decision_Abstain, Decision_Deny, Direction, Reason
 
 SCHEMA = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -147,18 +147,18 @@ impl Limit {
 impl Bucket {
     /// The bucket of this call; none if the limit does not speak of it.
     fn key(&self, number: usize, call: &Call) -> Option<String> {
-        let fits = self.operations.as_ref().is_none_or(|wanted| wanted.matches(&call.operation))
+        let fits = self.operations.as_ref().is_none_or(|wanted| wanted.matches(call.operation))
             && self.direction.is_none_or(|way| way.is(call.direction));
-        let peer = call.peer.as_ref().map(|peer| peer.id.as_str()).unwrap_or_default();
-        if !fits || self.except.matches(&call.actor) || self.except.matches(peer) {
+        let peer = call.peer.as_ref().map(|peer| peer.id).unwrap_or_default();
+        if !fits || self.except.matches(call.actor) || self.except.matches(peer) {
             return None;
         }
         let mut key = number.to_string();
         for part in &self.per {
             let (name, value) = match part {
                 Part::Peer => ("peer", peer),
-                Part::User => ("user", call.actor.as_str()),
-                Part::Operation => ("operation", call.operation.as_str()),
+                Part::User => ("user", call.actor),
+                Part::Operation => ("operation", call.operation),
             };
             if value.is_empty() {
                 return None;

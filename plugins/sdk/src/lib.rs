@@ -53,6 +53,7 @@
 //! grant each of them. The logic is ordinary Rust: `cargo test` runs it on the developer's own
 //! machine, where [`testing`] plays the host.
 
+mod asked;
 #[doc(hidden)]
 pub mod bindings;
 mod body;
@@ -70,6 +71,16 @@ pub mod testing;
 #[global_allocator]
 static HEAP: heap::Heap = heap::Heap::new();
 
+pub use asked::{Call, Event, Item, Server};
+/// How loud a line of [`log`] is.
+///
+/// ```
+/// use isthmus_plugin::{Level, log, testing::TestHost};
+/// log::write(Level::Warn, "the list is empty");
+/// assert_eq!(TestHost::written().logged[0].0, Level::Warn);
+/// ```
+#[doc(inline)]
+pub use bindings::imports::isthmus::policy::log::Level;
 /// What an access hook answers.
 ///
 /// ```
@@ -78,17 +89,33 @@ static HEAP: heap::Heap = heap::Heap::new();
 /// assert_ne!(closed, Decision::Abstain);
 /// ```
 #[doc(inline)]
-pub use bindings::access::exports::isthmus::policy::access_hook::Decision;
-/// What happened, after its decision, and what would be recorded of it.
+pub use bindings::imports::isthmus::policy::types::Decision;
+/// Which way a call goes.
 ///
 /// ```
-/// use isthmus_plugin::{Event, testing::call};
-/// let fields = vec![("text".to_owned(), "hello".to_owned())];
-/// let event = Event { call: call("north"), outcome: "allowed".into(), code: 0, fields };
-/// assert_eq!(event.field("text"), Some("hello"));
+/// use isthmus_plugin::{Direction, testing::call};
+/// assert_eq!(call("north").direction, Direction::Inbound);
 /// ```
 #[doc(inline)]
-pub use bindings::audit::exports::isthmus::policy::audit_hook::Event;
+pub use bindings::imports::isthmus::policy::types::Direction;
+/// What a content hook answers: a verdict, and labels for the audit record.
+///
+/// ```
+/// use isthmus_plugin::{Judgement, Verdict};
+/// assert_eq!(Judgement::pass().verdict, Verdict::Pass);
+/// let masked: Judgement = Verdict::Rewrite("***".into()).into();
+/// assert!(masked.labels.is_empty());
+/// ```
+#[doc(inline)]
+pub use bindings::imports::isthmus::policy::types::Judgement;
+/// Why something was refused or held: a stable code, and public words.
+///
+/// ```
+/// use isthmus_plugin::Reason;
+/// assert_eq!(Reason::new("rate", "too many requests").code, "rate");
+/// ```
+#[doc(inline)]
+pub use bindings::imports::isthmus::policy::types::Reason;
 /// What becomes of a recorded field; the host does it, with a key that no plugin sees.
 ///
 /// ```
@@ -97,7 +124,7 @@ pub use bindings::audit::exports::isthmus::policy::audit_hook::Event;
 /// assert_eq!(redactions[0].1, Redaction::Drop);
 /// ```
 #[doc(inline)]
-pub use bindings::audit::exports::isthmus::policy::audit_hook::Redaction;
+pub use bindings::imports::isthmus::policy::types::Redaction;
 /// How grave an event is.
 ///
 /// ```
@@ -106,7 +133,7 @@ pub use bindings::audit::exports::isthmus::policy::audit_hook::Redaction;
 /// assert_eq!(severity("denied"), Severity::Warning);
 /// ```
 #[doc(inline)]
-pub use bindings::audit::exports::isthmus::policy::audit_hook::Severity;
+pub use bindings::imports::isthmus::policy::types::Severity;
 /// How an event is recorded.
 ///
 /// ```
@@ -120,27 +147,7 @@ pub use bindings::audit::exports::isthmus::policy::audit_hook::Severity;
 /// assert!(treatment.detail);
 /// ```
 #[doc(inline)]
-pub use bindings::audit::exports::isthmus::policy::audit_hook::Treatment;
-/// One text or file that somebody wants to say.
-///
-/// ```
-/// use isthmus_plugin::Item;
-/// let attributes = vec![("mediaType".to_owned(), "image/png".to_owned())];
-/// let item = Item { kind: "file.metadata".into(), text: "cat.png".into(), attributes };
-/// assert_eq!(item.attribute("mediaType"), Some("image/png"));
-/// ```
-#[doc(inline)]
-pub use bindings::content::exports::isthmus::policy::content_hook::Item;
-/// What a content hook answers: a verdict, and labels for the audit record.
-///
-/// ```
-/// use isthmus_plugin::{Judgement, Verdict};
-/// assert_eq!(Judgement::pass().verdict, Verdict::Pass);
-/// let masked: Judgement = Verdict::Rewrite("***".into()).into();
-/// assert!(masked.labels.is_empty());
-/// ```
-#[doc(inline)]
-pub use bindings::content::exports::isthmus::policy::content_hook::Judgement;
+pub use bindings::imports::isthmus::policy::types::Treatment;
 /// What becomes of a text or file.
 ///
 /// ```
@@ -149,52 +156,7 @@ pub use bindings::content::exports::isthmus::policy::content_hook::Judgement;
 /// assert_ne!(held, Verdict::Pass);
 /// ```
 #[doc(inline)]
-pub use bindings::content::exports::isthmus::policy::content_hook::Verdict;
-/// How loud a line of [`log`] is.
-///
-/// ```
-/// use isthmus_plugin::{Level, log, testing::TestHost};
-/// log::write(Level::Warn, "the list is empty");
-/// assert_eq!(TestHost::written().logged[0].0, Level::Warn);
-/// ```
-#[doc(inline)]
-pub use bindings::imports::isthmus::policy::log::Level;
-/// One operation that somebody wants carried out.
-///
-/// ```
-/// use isthmus_plugin::testing::call;
-/// let mut call = call("north");
-/// call.attributes.push(("messageType".into(), "text".into()));
-/// assert_eq!((call.operation.as_str(), call.attribute("messageType")), ("message.send", Some("text")));
-/// ```
-#[doc(inline)]
-pub use bindings::imports::isthmus::policy::types::Call;
-/// Which way a call goes.
-///
-/// ```
-/// use isthmus_plugin::{Direction, testing::call};
-/// assert_eq!(call("north").direction, Direction::Inbound);
-/// ```
-#[doc(inline)]
-pub use bindings::imports::isthmus::policy::types::Direction;
-/// Why something was refused or held: a stable code, and public words.
-///
-/// ```
-/// use isthmus_plugin::Reason;
-/// assert_eq!(Reason::new("rate", "too many requests").code, "rate");
-/// ```
-#[doc(inline)]
-pub use bindings::imports::isthmus::policy::types::Reason;
-/// The other server of a call.
-///
-/// ```
-/// use isthmus_plugin::{Server, testing::call};
-/// let north = Server { id: "north".into(), area: String::new(), product: String::new() };
-/// assert_eq!(call("north").peer, Some(north));
-/// assert_eq!(call("").peer, None);
-/// ```
-#[doc(inline)]
-pub use bindings::imports::isthmus::policy::types::Server;
+pub use bindings::imports::isthmus::policy::types::Verdict;
 /// Something wrong with the settings, with its place as a JSON pointer.
 ///
 /// ```

@@ -167,28 +167,27 @@ macro_rules! export_plugin {
 macro_rules! export_hook {
     (access) => {
         impl $crate::glue::access::Guest for Exported {
-            fn decide(call: $crate::Call) -> $crate::Decision {
-                $crate::Access::decide($crate::glue::ready(&INITIALISED), &call)
+            fn decide(call: $crate::glue::Packed) -> $crate::Decision {
+                $crate::Access::decide($crate::glue::ready(&INITIALISED), &$crate::glue::call(&call))
             }
         }
-        const _: fn($crate::Call) -> $crate::Decision = <Exported as $crate::glue::access::Guest>::decide;
+        const _: fn($crate::glue::Packed) -> $crate::Decision = <Exported as $crate::glue::access::Guest>::decide;
         #[cfg(target_arch = "wasm32")]
         $crate::glue::export_access!(Exported with_types_in $crate::bindings::access);
     };
     (content) => {
         impl $crate::glue::content::Guest for Exported {
             fn judge(
-                call: $crate::Call,
-                item: $crate::Item,
+                item: $crate::glue::Packed,
                 body: ::std::option::Option<&$crate::glue::HostBody>,
             ) -> $crate::Judgement {
+                let (call, item) = $crate::glue::item(&item);
                 let body = body.map($crate::Body::from);
                 $crate::Content::judge($crate::glue::ready(&INITIALISED), &call, &item, body)
             }
         }
         const _: fn(
-            $crate::Call,
-            $crate::Item,
+            $crate::glue::Packed,
             ::std::option::Option<&$crate::glue::HostBody>,
         ) -> $crate::Judgement = <Exported as $crate::glue::content::Guest>::judge;
         #[cfg(target_arch = "wasm32")]
@@ -196,11 +195,11 @@ macro_rules! export_hook {
     };
     (audit) => {
         impl $crate::glue::audit::Guest for Exported {
-            fn treat(event: $crate::Event) -> $crate::Treatment {
-                $crate::Audit::treat($crate::glue::ready(&INITIALISED), &event)
+            fn treat(event: $crate::glue::Packed, code: u32) -> $crate::Treatment {
+                $crate::Audit::treat($crate::glue::ready(&INITIALISED), &$crate::glue::event(&event, code))
             }
         }
-        const _: fn($crate::Event) -> $crate::Treatment = <Exported as $crate::glue::audit::Guest>::treat;
+        const _: fn($crate::glue::Packed, u32) -> $crate::Treatment = <Exported as $crate::glue::audit::Guest>::treat;
         #[cfg(target_arch = "wasm32")]
         $crate::glue::export_audit!(Exported with_types_in $crate::bindings::audit);
     };
@@ -214,13 +213,15 @@ pub mod glue {
     use super::Plugin;
     use crate::{Diagnostic, DiagnosticSeverity, settings};
 
+    pub use crate::asked::{call, event, item};
     pub use crate::bindings::access::export_access;
-    pub use crate::bindings::access::exports::isthmus::policy::access_hook as access;
+    pub use crate::bindings::access::exports::isthmus::policy::packed_access_hook as access;
     pub use crate::bindings::audit::export_audit;
-    pub use crate::bindings::audit::exports::isthmus::policy::audit_hook as audit;
+    pub use crate::bindings::audit::exports::isthmus::policy::packed_audit_hook as audit;
     pub use crate::bindings::content::export_content;
-    pub use crate::bindings::content::exports::isthmus::policy::content_hook as content;
+    pub use crate::bindings::content::exports::isthmus::policy::packed_content_hook as content;
     pub use crate::bindings::imports::isthmus::policy::message::Body as HostBody;
+    pub use crate::bindings::imports::isthmus::policy::types::Packed;
     pub use crate::bindings::lifecycle::export_lifecycle;
     pub use crate::bindings::lifecycle::exports::isthmus::policy::lifecycle;
 

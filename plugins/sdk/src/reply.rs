@@ -1,6 +1,6 @@
-//! Short forms for what hooks answer, and the lookups that most of them need.
+//! Short forms for what hooks answer.
 
-use crate::{Call, Event, Item, Judgement, Reason, Verdict};
+use crate::{Judgement, Reason, Verdict};
 
 impl Reason {
     /// `code` is for machines and stays the same; `text` is for the people refused and tells
@@ -35,29 +35,4 @@ impl From<Verdict> for Judgement {
     fn from(verdict: Verdict) -> Self {
         Self { verdict, labels: Vec::new() }
     }
-}
-
-impl Call {
-    /// A further fact about the call, as `messageType`.
-    pub fn attribute(&self, name: &str) -> Option<&str> {
-        find(&self.attributes, name)
-    }
-}
-
-impl Item {
-    /// A further fact about the item, as `mediaType`.
-    pub fn attribute(&self, name: &str) -> Option<&str> {
-        find(&self.attributes, name)
-    }
-}
-
-impl Event {
-    /// What would be recorded under this name.
-    pub fn field(&self, name: &str) -> Option<&str> {
-        find(&self.fields, name)
-    }
-}
-
-fn find<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
-    pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
 }

@@ -85,13 +85,13 @@ pub fn schema_names<P: Plugin>(keys: &[&str]) -> bool {
 
 /// A call to begin a test with: `message.send`, inbound from `peer` (none if empty), from
 /// `alice@north` to `carol@south`, at the beginning of 1970. Change what matters.
-pub fn call(peer: &str) -> Call {
+pub fn call(peer: &str) -> Call<'_> {
     Call {
-        operation: "message.send".into(),
+        operation: "message.send",
         direction: Direction::Inbound,
-        peer: (!peer.is_empty()).then(|| Server { id: peer.into(), area: String::new(), product: String::new() }),
-        actor: "alice@north".into(),
-        target: "carol@south".into(),
+        peer: (!peer.is_empty()).then_some(Server { id: peer, area: "", product: "" }),
+        actor: "alice@north",
+        target: "carol@south",
         time_ms: 0,
         attributes: Vec::new(),
     }

@@ -14,6 +14,19 @@ pub(crate) const CAPABILITIES: [&str; 8] =
 pub(crate) const GRANTS: [&str; 9] =
     ["log", "clock", "settings", "lists", "directory", "counters", "metrics", "message", "random"];
 
+/// In which forms a component exports a hook.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Exported {
+    pub(crate) plain: bool,
+    pub(crate) packed: bool,
+}
+
+impl Exported {
+    fn at_all(self) -> bool {
+        self.plain || self.packed
+    }
+}
+
 /// What a component is, as far as this host cares.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Anatomy {
@@ -25,9 +38,9 @@ pub(crate) struct Anatomy {
     pub(crate) names: Vec<String>,
     /// Version of the interface that it exports its life in.
     pub(crate) version: Option<String>,
-    pub(crate) access: bool,
-    pub(crate) content: bool,
-    pub(crate) audit: bool,
+    pub(crate) access: Exported,
+    pub(crate) content: Exported,
+    pub(crate) audit: Exported,
     pub(crate) lifecycle: bool,
     /// Instances of core modules, in nested components too.
     pub(crate) core_instances: u32,
@@ -40,7 +53,7 @@ impl Anatomy {
     pub(crate) fn hooks(&self) -> Vec<&'static str> {
         [(self.access, "access"), (self.content, "content"), (self.audit, "audit")]
             .into_iter()
-            .filter_map(|(has, name)| has.then_some(name))
+            .filter_map(|(hook, name)| hook.at_all().then_some(name))
             .collect()
     }
 
@@ -101,9 +114,12 @@ impl Anatomy {
         }
         let known = match interface {
             "lifecycle" => &mut self.lifecycle,
-            "access-hook" => &mut self.access,
-            "content-hook" => &mut self.content,
-            "audit-hook" => &mut self.audit,
+            "access-hook" => &mut self.access.plain,
+            "content-hook" => &mut self.content.plain,
+            "audit-hook" => &mut self.audit.plain,
+            "packed-access-hook" => &mut self.access.packed,
+            "packed-content-hook" => &mut self.content.packed,
+            "packed-audit-hook" => &mut self.audit.packed,
             _ => return,
         };
         if version.0 == OFFERED.0 && version.1 <= OFFERED.1 {
@@ -217,11 +233,13 @@ mod tests {
 
     #[test]
     fn a_plugin_exports_its_life_and_a_hook() {
-        let cases: [(&[&str], usize); 4] = [
+        let cases: [(&[&str], usize); 6] = [
             (&[], 2),
             (&["isthmus:policy/lifecycle@1.0.0"], 1),
             (&["isthmus:policy/audit-hook@1.0.0"], 1),
+            (&["isthmus:policy/lifecycle@1.0.0", "isthmus:policy/packed-content-hook@1.0.0"], 0),
             (&["isthmus:policy/lifecycle@1.0.0", "isthmus:policy/audit-hook@2.0.0"], 2),
+            (&["isthmus:policy/lifecycle@1.0.0", "isthmus:policy/packed-audit-hook@1.1.0"], 2),
         ];
         for (exports, objections) in cases {
             assert_eq!(anatomy(&[], exports).objections(&[]).len(), objections, "{exports:?}");

@@ -74,7 +74,7 @@ impl Guest {
     }
 }
 
-/// A component of a core module as it is written, whatever that does; `kind` as in [`Guest`].
+/// A component of a core module as it is written, whatever that does; `kind` as in [`Guest`], or several with `+`.
 pub(crate) fn encode(module: &str, imports: &[&str], kind: &str) -> Vec<u8> {
     let mut resolve = Resolve::default();
     resolve.push_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../../wit/1.0.0")).unwrap();
@@ -85,8 +85,9 @@ pub(crate) fn encode(module: &str, imports: &[&str], kind: &str) -> Vec<u8> {
 pub(crate) fn encode_with(mut resolve: Resolve, module: &str, imports: &[&str], kind: &str) -> Vec<u8> {
     let mut module = wat::parse_str(module).unwrap();
     let imports: String = imports.iter().map(|name| format!("import isthmus:policy/{name}@1.0.0;\n")).collect();
-    let exports = ["lifecycle".to_owned(), format!("{kind}-hook")];
-    let exports: String = exports.iter().map(|name| format!("export isthmus:policy/{name}@1.0.0;\n")).collect();
+    let hooks = kind.split('+').map(|kind| format!("{kind}-hook"));
+    let exports = hooks.chain(["lifecycle".to_owned()]).map(|name| format!("export isthmus:policy/{name}@1.0.0;\n"));
+    let exports: String = exports.collect();
     let world = format!("package test:guest;\nworld guest {{\n{imports}{exports}}}\n");
     let package = resolve.push_str("guest.wit", &world).unwrap();
     let world = resolve.select_world(&[package], Some("guest")).unwrap();

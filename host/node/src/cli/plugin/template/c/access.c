@@ -39,11 +39,11 @@ static bool matches(const char *pattern, const char *text, const char *end) {
 
 void exports_isthmus_policy_access_hook_decide(exports_isthmus_policy_access_hook_call_t *call,
                                                exports_isthmus_policy_access_hook_decision_t *ret) {
-  ret->tag = EXPORTS_ISTHMUS_POLICY_ACCESS_HOOK_DECISION_ABSTAIN;
+  ret->tag = ISTHMUS_POLICY_TYPES_DECISION_ABSTAIN;
   for (size_t i = 0; call->peer.is_some && i < closed_to.count; i++) {
     const char *id = (const char *)call->peer.val.id.ptr;
     if (matches(closed_to.at[i], id, id + call->peer.val.id.len)) {
-      ret->tag = EXPORTS_ISTHMUS_POLICY_ACCESS_HOOK_DECISION_DENY;
+      ret->tag = ISTHMUS_POLICY_TYPES_DECISION_DENY;
       hooks_string_dup(&ret->val.deny.code, "closed");
       hooks_string_dup(&ret->val.deny.text, "this server is not admitted here");
       break;

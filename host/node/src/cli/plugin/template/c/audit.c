@@ -34,14 +34,13 @@ void exports_isthmus_policy_audit_hook_treat(exports_isthmus_policy_audit_hook_e
                                              exports_isthmus_policy_audit_hook_treatment_t *ret) {
   memset(ret, 0, sizeof *ret);
   bool allowed = event->outcome.len == 7 && memcmp(event->outcome.ptr, "allowed", 7) == 0;
-  ret->severity = allowed ? EXPORTS_ISTHMUS_POLICY_AUDIT_HOOK_SEVERITY_INFO
-                          : EXPORTS_ISTHMUS_POLICY_AUDIT_HOOK_SEVERITY_WARNING;
+  ret->severity = allowed ? ISTHMUS_POLICY_TYPES_SEVERITY_INFO : ISTHMUS_POLICY_TYPES_SEVERITY_WARNING;
   ret->detail = true;
   ret->redactions.ptr = calloc(hidden.count + 1, sizeof *ret->redactions.ptr);
   ret->redactions.len = hidden.count;
   for (size_t i = 0; i < hidden.count; i++) {
     hooks_string_dup(&ret->redactions.ptr[i].f0, hidden.at[i]);
-    ret->redactions.ptr[i].f1.tag = EXPORTS_ISTHMUS_POLICY_AUDIT_HOOK_REDACTION_DROP;
+    ret->redactions.ptr[i].f1.tag = ISTHMUS_POLICY_TYPES_REDACTION_DROP;
   }
   exports_isthmus_policy_audit_hook_event_free(event);
 }

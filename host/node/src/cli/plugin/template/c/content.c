@@ -58,7 +58,7 @@ void exports_isthmus_policy_content_hook_judge(exports_isthmus_policy_content_ho
                                                exports_isthmus_policy_content_hook_judgement_t *ret) {
   memset(ret, 0, sizeof *ret);
   if (links_elsewhere(item->text.ptr, item->text.len)) {
-    ret->verdict.tag = EXPORTS_ISTHMUS_POLICY_CONTENT_HOOK_VERDICT_REJECT;
+    ret->verdict.tag = ISTHMUS_POLICY_TYPES_VERDICT_REJECT;
     hooks_string_dup(&ret->verdict.val.reject.code, "link");
     hooks_string_dup(&ret->verdict.val.reject.text, "links are not allowed here");
     ret->labels.ptr = malloc(sizeof(hooks_string_t));

@@ -4,8 +4,7 @@ import json
 import re
 
 from wit_world import exports
-from wit_world.exports.access_hook import Decision_Abstain, Decision_Deny
-from wit_world.imports.types import Reason
+from wit_world.imports.types import Decision_Abstain, Decision_Deny, Reason
 
 # `[plugin.settings]` of policy.toml: the server checks them against this schema before the plugin sees them.
 SCHEMA = """{{schema}}"""

@@ -3,7 +3,7 @@
 import json
 
 from wit_world import exports
-from wit_world.exports.audit_hook import Redaction_Drop, Severity, Treatment
+from wit_world.imports.types import Redaction_Drop, Severity, Treatment
 
 # `[plugin.settings]` of policy.toml: the server checks them against this schema before the plugin sees them.
 SCHEMA = """{{schema}}"""

@@ -4,8 +4,7 @@ import json
 import re
 
 from wit_world import exports
-from wit_world.exports.content_hook import Judgement, Verdict_Pass, Verdict_Reject
-from wit_world.imports.types import Reason
+from wit_world.imports.types import Judgement, Reason, Verdict_Pass, Verdict_Reject
 
 # `[plugin.settings]` of policy.toml: the server checks them against this schema before the plugin sees them.
 SCHEMA = """{{schema}}"""

@@ -1,0 +1,146 @@
+//! Most texts hold none of the keywords, and a sieve says so for a fraction of what the search costs.
+//!
+//! Of each keyword some stretches of bytes are known, so many that wherever it stands in a text, one of them begins at a
+//! place that the sieve looks at: it need not look at each. What is known is kept as bits, two for each stretch (a Bloom
+//! filter), so that some texts pass in vain, and none with a keyword is held back.
+
+/// Stretches are read as one number.
+const LONGEST: usize = 8;
+/// Places passed over between two that are looked at.
+const FARTHEST: usize = 4;
+/// Bits for each stretch: of a hundred places of a text, one of ten lets it pass in vain.
+const BITS_EACH: usize = 64;
+const MOST_BITS: usize = 1 << 23;
+
+pub(crate) struct Sieve {
+    bits: Vec<u8>,
+    /// Leading bits of a hash that count.
+    width: u32,
+    /// Bytes of a stretch.
+    stretch: usize,
+    /// Every so many bytes of a text one is looked for.
+    step: usize,
+    /// Of a number, the bytes that belong to the stretch.
+    mask: u64,
+    /// Makes letters of ASCII that differ only in case one; others with them, which only lets more pass.
+    fold: u64,
+}
+
+impl Sieve {
+    /// None where the shortest keyword is too short for it to be worth anything.
+    pub(crate) fn of(words: &[String], fold: bool) -> Option<Self> {
+        let shortest = words.iter().map(String::len).min().filter(|bytes| *bytes > 1)?;
+        let step = (shortest / 3).clamp(1, FARTHEST);
+        let stretch = (shortest - step + 1).min(LONGEST);
+        let bits = (words.len() * step * BITS_EACH).clamp(64, MOST_BITS).next_power_of_two();
+        let mut sieve = Self {
+            bits: vec![0; bits / 8],
+            width: bits.trailing_zeros(),
+            stretch,
+            step,
+            mask: u64::MAX >> (8 * (LONGEST - stretch)),
+            fold: if fold { u64::from_le_bytes([b' '; 8]) } else { 0 },
+        };
+        for word in words {
+            for bytes in word.as_bytes().windows(stretch).take(step) {
+                let hash = sieve.hash(number(bytes));
+                for place in sieve.places(hash) {
+                    sieve.bits[place / 8] |= 1 << (place % 8);
+                }
+            }
+        }
+        Some(sieve)
+    }
+
+    /// False: the text holds none of the keywords.
+    pub(crate) fn passes(&self, text: &str) -> bool {
+        let text = text.as_bytes();
+        let mut at = 0;
+        while let Some(bytes) = text.get(at..).and_then(<[u8]>::first_chunk) {
+            if self.knows(u64::from_le_bytes(*bytes)) {
+                return true;
+            }
+            at += self.step;
+        }
+        while let Some(bytes) = text.get(at..).filter(|bytes| bytes.len() >= self.stretch) {
+            if self.knows(number(bytes)) {
+                return true;
+            }
+            at += self.step;
+        }
+        false
+    }
+
+    fn knows(&self, number: u64) -> bool {
+        let [first, second] = self.places(self.hash(number));
+        self.holds(first) && self.holds(second)
+    }
+
+    fn holds(&self, place: usize) -> bool {
+        self.bits.get(place / 8).is_some_and(|byte| byte >> (place % 8) & 1 == 1)
+    }
+
+    fn hash(&self, number: u64) -> u64 {
+        ((number | self.fold) & self.mask).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+
+    /// Where its two bits are: the hash's leading bits, and those after them.
+    fn places(&self, hash: u64) -> [usize; 2] {
+        [hash, hash << self.width].map(|hash| (hash >> (64 - self.width)) as usize)
+    }
+}
+
+/// The first eight bytes; zeros follow the last.
+fn number(bytes: &[u8]) -> u64 {
+    bytes.iter().take(LONGEST).rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers that look like chance and are the same each time.
+    fn chance(seed: &mut u64) -> usize {
+        *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (*seed >> 33) as usize
+    }
+
+    fn word(seed: &mut u64, letters: &[char], least: usize, most: usize) -> String {
+        let length = least + chance(seed) % (most - least + 1);
+        (0..length).map(|_| letters[chance(seed) % letters.len()]).collect()
+    }
+
+    #[test]
+    fn no_text_with_a_keyword_is_held_back() {
+        let mut seed = 1;
+        let letters: Vec<char> = "abcXYZ09-赌博王é".chars().collect();
+        for round in 0..3_000 {
+            let least = 1 + round % 13;
+            let words: Vec<String> = (0..1 + round % 7).map(|_| word(&mut seed, &letters, least, least + 3)).collect();
+            let fold = round % 2 == 0;
+            let Some(sieve) = Sieve::of(&words, fold) else {
+                assert!(words.iter().any(|word| word.len() == 1));
+                continue;
+            };
+            let mut text = word(&mut seed, &letters, 0, 20);
+            text += &words[chance(&mut seed) % words.len()];
+            if round % 3 > 0 {
+                text += &word(&mut seed, &letters, 0, 20);
+            }
+            let text = if fold { text.to_ascii_uppercase() } else { text };
+            assert!(sieve.passes(&text), "{words:?} in {text:?}");
+        }
+    }
+
+    #[test]
+    fn few_texts_without_a_keyword_pass() {
+        let mut seed = 7;
+        let digits: Vec<char> = "0123456789abcdef".chars().collect();
+        let letters: Vec<char> = "the quick brown fox jumps over a lazy dog".chars().collect();
+        let words: Vec<String> = (0..1_000).map(|_| word(&mut seed, &digits, 8, 8)).collect();
+        let sieve = Sieve::of(&words, true).expect("long words");
+        let passed = (0..1_000).filter(|_| sieve.passes(&word(&mut seed, &letters, 200, 200))).count();
+        assert!(passed < 200, "{passed} of 1,000");
+        assert!(!sieve.passes("") && !sieve.passes("a"));
+    }
+}
