@@ -14,7 +14,9 @@ pub(crate) struct Placed {
     pub(crate) entry: PluginEntry,
 }
 
-/// An activated bundle.
+/// An activated bundle. Its alignment keeps what every call reads away from the count of its sessions, which every call
+/// changes.
+#[repr(align(128))]
 pub(crate) struct Generation {
     pub(crate) number: u64,
     /// blake3 of the bundle, hex.

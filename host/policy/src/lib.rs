@@ -19,6 +19,7 @@ mod hooks;
 mod inspection;
 mod judge;
 mod kept;
+mod lanes;
 mod lists;
 mod load;
 mod lower;

@@ -14,16 +14,17 @@ use crate::breaker::Failures;
 use crate::call::{Body, Call, Event, Item};
 use crate::fault::PluginFault;
 use crate::hooks::{Form, Guests, Hooks};
+use crate::lanes::Lanes;
 use crate::lower::{self, Packing};
 use crate::outcome::Verdict;
-use crate::prepare::judging_threads;
 use crate::sandbox::engine::Sandbox;
 use crate::sandbox::state::{PluginHost, State};
 
 /// A reused instance serves so many calls before a fresh one takes over.
 const CALLS_AN_INSTANCE: u32 = 1_000;
-/// Reused instances that a plugin keeps while idle; more than threads that judge is never useful.
-const IDLE_INSTANCES: usize = 32;
+/// Reused instances that a plugin keeps in a lane while idle, if they are small; more than threads that judge is never
+/// useful.
+const IDLE_INSTANCES: usize = 4;
 /// Slower than this on average, or over its limit once, and a plugin is suspect …
 const SLOW_MICROS: u32 = 1_000;
 /// … until it has behaved for so long.
@@ -46,8 +47,6 @@ pub(crate) struct Plugin {
     pub(crate) component: String,
     /// blake3 of the component, hex.
     pub(crate) digest: String,
-    /// Its first 16 digits, for steps.
-    pub(crate) short: Arc<str>,
     pub(crate) imports: Vec<String>,
     pub(crate) reuse: bool,
     pub(crate) hooks: Hooks,
@@ -60,12 +59,31 @@ pub(crate) struct Plugin {
     /// Granted `message`: bodies are lent to it.
     pub(crate) lends: bool,
     pub(crate) sandbox: &'static Sandbox,
-    pub(crate) idle: Mutex<Vec<LiveBox>>,
+    pub(crate) lanes: Lanes<Lane>,
     pub(crate) health: Arc<Health>,
 }
 
+/// What a call by one thread touches of a plugin, apart from what the others do.
+pub(crate) struct Lane {
+    /// Instances that wait for a call, the last used on top.
+    idle: Mutex<Vec<LiveBox>>,
+    /// For steps: the plugin's name, and the first 16 digits of its digest.
+    pub(crate) name: Arc<str>,
+    pub(crate) short: Arc<str>,
+}
+
+impl Lane {
+    pub(crate) fn some(name: &str, digest: &str) -> Lanes<Self> {
+        Lanes::of(|| Self { idle: Mutex::default(), name: name.into(), short: digest[..16].into() })
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<LiveBox>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Opaque to the rest of the crate.
-pub(crate) struct LiveBox(Box<Live>);
+struct LiveBox(Box<Live>);
 
 /// An answer with the wall time it took, in microseconds.
 pub(crate) struct Timed<R> {
@@ -91,7 +109,6 @@ impl Plugin {
             name: self.name.clone(),
             component: self.component.clone(),
             digest: self.digest.clone(),
-            short: self.short.clone(),
             imports: self.imports.clone(),
             reuse: self.reuse,
             hooks: self.hooks.clone(),
@@ -101,7 +118,7 @@ impl Plugin {
             reads: self.reads.clone(),
             lends: self.lends,
             sandbox: self.sandbox,
-            idle: Mutex::default(),
+            lanes: Lane::some(&self.name, &self.digest),
             health,
         }
     }
@@ -202,7 +219,7 @@ impl Plugin {
 
     fn take(&self, started: Instant) -> Result<LiveBox, PluginFault> {
         if self.reuse
-            && let Some(mut live) = self.idle().pop()
+            && let Some(mut live) = self.lanes.all().find_map(|lane| lane.idle().pop())
         {
             live.0.store.data_mut().refill(started);
             live.0.store.set_epoch_deadline(1);
@@ -211,23 +228,22 @@ impl Plugin {
         self.instantiate(started)
     }
 
-    fn put_back(&self, mut live: LiveBox) {
+    fn put_back(&self, live: LiveBox) {
+        self.keep(live, self.lanes.own());
+    }
+
+    fn keep(&self, mut live: LiveBox, lane: &Lane) {
         if !self.reuse {
             return;
         }
         live.0.store.data_mut().body = None;
         live.0.calls += 1;
         if live.0.calls < CALLS_AN_INSTANCE {
-            let mut idle = self.idle();
-            let most = if self.sandbox.is_large() { judging_threads() } else { IDLE_INSTANCES };
-            if idle.len() < most {
+            let mut idle = lane.idle();
+            if idle.len() < if self.sandbox.is_large() { 1 } else { IDLE_INSTANCES } {
                 idle.push(live);
             }
         }
-    }
-
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<LiveBox>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn instantiate(&self, started: Instant) -> Result<LiveBox, PluginFault> {
@@ -277,7 +293,7 @@ impl Plugin {
             guests.load(&self.hooks, store, instance).map_err(|error| PluginFault::Start(format!("{error:#}")))?;
             started.push(live);
         }
-        started.into_iter().for_each(|live| self.put_back(live));
+        started.into_iter().zip(self.lanes.all()).for_each(|(live, lane)| self.keep(live, lane));
         Ok(())
     }
 }
@@ -315,7 +331,10 @@ impl Health {
         let before = self.average.load(Ordering::Relaxed);
         let sample = micros.min(u32::MAX / 32);
         let average = before - before / 16 + sample;
-        self.average.store(average, Ordering::Relaxed);
+        // Mostly it stays what it is: then other threads keep what they have read of it.
+        if average != before {
+            self.average.store(average, Ordering::Relaxed);
+        }
         if average / 16 > SLOW_MICROS || matches!(fault, Some(PluginFault::Timeout { .. })) {
             self.suspect_until.store(self.age() + SUSPECT_FOR.as_millis() as u64, Ordering::Relaxed);
         }

@@ -15,7 +15,7 @@ use crate::bundle::manifest::PluginEntry;
 use crate::fault::PluginFault;
 use crate::hooks::Hooks;
 use crate::lists::Lists;
-use crate::plugin::{Plugin, store};
+use crate::plugin::{Lane, Plugin, store};
 use crate::sandbox::cache::{Cache, Known};
 use crate::sandbox::counters::Counters;
 use crate::sandbox::engine::{CORE_INSTANCES, Sandbox};
@@ -349,9 +349,9 @@ impl Workshop {
         let hooks = Hooks::of(&pre, anatomy).map_err(|error| format!("{error:#}"))?;
         let digest = blake3::hash(raw.wasm).to_hex().to_string();
         Ok(Plugin {
+            lanes: Lane::some(&host.name, &digest),
             name: host.name.clone(),
             component: raw.entry.component.clone(),
-            short: digest[..16].into(),
             digest,
             imports: anatomy.imports.clone(),
             reuse: raw.entry.reuse,
@@ -362,7 +362,6 @@ impl Workshop {
             reads: known.reads,
             lends: raw.entry.grants.iter().any(|grant| grant == "message"),
             sandbox: self.sandbox,
-            idle: Mutex::default(),
             health: Arc::default(),
         })
     }

@@ -248,9 +248,10 @@ impl Answered<'_> {
     }
 
     fn step(&self, verdict: &'static str, reason: Option<Reason>, fault: Option<String>) -> Step {
+        let lane = self.placed.plugin.lanes.own();
         Step {
-            plugin: self.placed.plugin.name.clone(),
-            digest: self.placed.plugin.short.clone(),
+            plugin: lane.name.clone(),
+            digest: lane.short.clone(),
             hook: self.hook,
             verdict,
             reason,

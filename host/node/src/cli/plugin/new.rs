@@ -96,6 +96,7 @@ impl Kind {
 
 /// The SDK's sources, by their place below its folder.
 const SDK: &[(&str, &str)] = &[
+    ("src/asked.rs", include_str!("../../../../../plugins/sdk/src/asked.rs")),
     ("src/bindings.rs", include_str!("../../../../../plugins/sdk/src/bindings.rs")),
     ("src/body.rs", include_str!("../../../../../plugins/sdk/src/body.rs")),
     ("src/heap.rs", include_str!("../../../../../plugins/sdk/src/heap.rs")),

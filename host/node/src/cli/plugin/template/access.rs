@@ -28,7 +28,7 @@ impl Plugin for Closed {
 impl Access for Closed {
     fn decide(&self, call: &Call) -> Decision {
         match &call.peer {
-            Some(peer) if self.to.matches(&peer.id) => {
+            Some(peer) if self.to.matches(peer.id) => {
                 Decision::Deny(Reason::new("closed", "this server is not admitted here"))
             }
             _ => Decision::Abstain,
