@@ -29,52 +29,52 @@ fn direction(direction: Direction) -> types::Direction {
     }
 }
 
-/// A call for a hook in packed form, and what else it is asked.
-pub(crate) struct Packing<'a> {
-    call: &'a Call,
+/// Of an instance that waits for its next call, so many bytes of texts are kept at most.
+const KEPT_BYTES: usize = 16 << 10;
+
+/// Room for a call in packed form, used again by the next.
+#[derive(Default)]
+pub(crate) struct Packing {
     ends: Vec<u32>,
     texts: String,
 }
 
-impl<'a> Packing<'a> {
-    pub(crate) fn of(call: &'a Call) -> Self {
-        // Room for a message: the usual one is packed without growing.
-        let packing = Self { call, ends: Vec::with_capacity(32), texts: String::with_capacity(512) };
-        let packing = packing.and([&*call.operation, &call.actor, &call.target]);
-        let packing = match &call.peer {
-            Some(peer) => packing.and([&*peer.id, &peer.area, &peer.product]),
-            None => packing,
-        };
-        packing.and_pairs(&call.attributes)
-    }
-
-    pub(crate) fn and<const N: usize>(mut self, texts: [&str; N]) -> Self {
-        texts.into_iter().for_each(|text| self.push(text));
-        self
-    }
-
-    pub(crate) fn and_pairs(mut self, pairs: &[(String, String)]) -> Self {
-        for (name, value) in pairs {
-            self.push(name);
-            self.push(value);
-        }
-        self
-    }
-
-    fn push(&mut self, text: &str) {
-        self.texts.push_str(text);
-        // More would not fit into the guest's memory: lowering it fails.
-        self.ends.push(u32::try_from(self.texts.len()).unwrap_or(u32::MAX));
-    }
-
-    pub(crate) fn lent(&self) -> types::Packed<'_> {
+impl Packing {
+    /// A call for a hook in packed form, and what else it is asked: some texts, then names and values.
+    pub(crate) fn pack<'a>(&'a mut self, call: &Call, texts: &[&str], pairs: &[(String, String)]) -> types::Packed<'a> {
+        self.ends.clear();
+        self.texts.clear();
+        let peer = call.peer.as_ref().map(|peer| [&*peer.id, &peer.area, &peer.product]);
+        self.push([&*call.operation, &call.actor, &call.target]);
+        self.push(peer.iter().flatten().copied());
+        self.push_pairs(&call.attributes);
+        self.push(texts.iter().copied());
+        self.push_pairs(pairs);
         types::Packed {
-            direction: direction(self.call.direction),
-            peer: self.call.peer.is_some(),
-            attributes: u32::try_from(self.call.attributes.len()).unwrap_or(u32::MAX),
-            time_ms: self.call.time_ms,
+            direction: direction(call.direction),
+            peer: peer.is_some(),
+            attributes: u32::try_from(call.attributes.len()).unwrap_or(u32::MAX),
+            time_ms: call.time_ms,
             ends: &self.ends,
             texts: &self.texts,
         }
+    }
+
+    fn push<'a>(&mut self, texts: impl IntoIterator<Item = &'a str>) {
+        for text in texts {
+            self.texts.push_str(text);
+            // More would not fit into the guest's memory: lowering it fails.
+            self.ends.push(u32::try_from(self.texts.len()).unwrap_or(u32::MAX));
+        }
+    }
+
+    fn push_pairs(&mut self, pairs: &[(String, String)]) {
+        self.push(pairs.iter().flat_map(|(name, value)| [name.as_str(), value]));
+    }
+
+    /// Gives back what a large text took.
+    pub(crate) fn rest(&mut self) {
+        self.texts.clear();
+        self.texts.shrink_to(KEPT_BYTES);
     }
 }

@@ -37,6 +37,7 @@ struct Live {
     store: Store<State>,
     instance: Instance,
     guests: Guests,
+    packing: Packing,
     calls: u32,
 }
 
@@ -131,10 +132,10 @@ impl Plugin {
     /// Asks the access hook.
     pub(crate) fn decide(&self, call: &Call) -> Timed<Decision> {
         self.run(None, answer::decision, |live| {
-            let Live { store, instance, guests, .. } = live;
+            let Live { store, instance, guests, packing, .. } = live;
             match guests.access(&self.hooks, store, instance)? {
                 Form::Plain(hook) => hook.call_decide(store, lower::call(call, &lower::pairs(&call.attributes))),
-                Form::Packed(hook) => hook.call_decide(store, Packing::of(call).lent()),
+                Form::Packed(hook) => hook.call_decide(store, packing.pack(call, &[], &[])),
             }
         })
     }
@@ -143,7 +144,7 @@ impl Plugin {
     pub(crate) fn judge(&self, call: &Call, item: &Item, text: &str) -> Timed<(Verdict, Vec<String>)> {
         let body = item.body.as_ref().filter(|_| self.lends);
         self.run(body, answer::judgement, |live| {
-            let Live { store, instance, guests, .. } = live;
+            let Live { store, instance, guests, packing, .. } = live;
             let lent = body.map(|_| Resource::new_borrow(0));
             match guests.content(&self.hooks, store, instance)? {
                 Form::Plain(hook) => {
@@ -152,8 +153,7 @@ impl Plugin {
                     hook.call_judge(store, lower::call(call, &attributes), item, lent)
                 }
                 Form::Packed(hook) => {
-                    let packing = Packing::of(call).and([&item.kind, text]).and_pairs(&item.attributes);
-                    hook.call_judge(store, packing.lent(), lent)
+                    hook.call_judge(store, packing.pack(call, &[&item.kind, text], &item.attributes), lent)
                 }
             }
         })
@@ -162,7 +162,7 @@ impl Plugin {
     /// Asks the audit hook.
     pub(crate) fn treat(&self, event: &Event) -> Timed<types::Treatment> {
         self.run(None, answer::treatment, |live| {
-            let Live { store, instance, guests, .. } = live;
+            let Live { store, instance, guests, packing, .. } = live;
             match guests.audit(&self.hooks, store, instance)? {
                 Form::Plain(hook) => {
                     let (attributes, fields) = (lower::pairs(&event.call.attributes), lower::pairs(&event.fields));
@@ -171,8 +171,8 @@ impl Plugin {
                     hook.call_treat(store, event)
                 }
                 Form::Packed(hook) => {
-                    let packing = Packing::of(&event.call).and([&*event.outcome]).and_pairs(&event.fields);
-                    hook.call_treat(store, packing.lent(), event.code)
+                    let packed = packing.pack(&event.call, &[&event.outcome], &event.fields);
+                    hook.call_treat(store, packed, event.code)
                 }
             }
         })
@@ -237,6 +237,7 @@ impl Plugin {
             return;
         }
         live.0.store.data_mut().body = None;
+        live.0.packing.rest();
         live.0.calls += 1;
         if live.0.calls < CALLS_AN_INSTANCE {
             let mut idle = lane.idle();
@@ -259,7 +260,13 @@ impl Plugin {
         if !self.snapshot {
             self.initialise(&mut store, instance)?;
         }
-        Ok(LiveBox(Box::new(Live { store, instance, guests: Guests::default(), calls: 0 })))
+        Ok(LiveBox(Box::new(Live {
+            store,
+            instance,
+            guests: Guests::default(),
+            packing: Packing::default(),
+            calls: 0,
+        })))
     }
 
     /// For a component that could not be snapshotted: its `init` has its own time, as at activation.

@@ -51,7 +51,7 @@ fn hash(key: &[u8; 32], value: &str) -> String {
         return String::new();
     }
     let hash = blake3::keyed_hash(key, value.as_bytes());
-    format!("{HASHED}{}", &hash.to_hex()[..HASH_BYTES * 2])
+    [HASHED, &hash.to_hex()[..HASH_BYTES * 2]].concat()
 }
 
 #[cfg(test)]

@@ -6,7 +6,9 @@
 
 /// Stretches are read as one number.
 const LONGEST: usize = 8;
-/// Places passed over between two that are looked at.
+/// Shorter ones are in too many texts: of Chinese, this is more than one character.
+const TELLING: usize = 5;
+/// From one place that is looked at to the next, at most.
 const FARTHEST: usize = 4;
 /// Bits for each stretch: of a hundred places of a text, one of ten lets it pass in vain.
 const BITS_EACH: usize = 64;
@@ -30,7 +32,7 @@ impl Sieve {
     /// None where the shortest keyword is too short for it to be worth anything.
     pub(crate) fn of(words: &[String], fold: bool) -> Option<Self> {
         let shortest = words.iter().map(String::len).min().filter(|bytes| *bytes > 1)?;
-        let step = (shortest / 3).clamp(1, FARTHEST);
+        let step = shortest.saturating_sub(TELLING - 1).clamp(1, FARTHEST);
         let stretch = (shortest - step + 1).min(LONGEST);
         let bits = (words.len() * step * BITS_EACH).clamp(64, MOST_BITS).next_power_of_two();
         let mut sieve = Self {
@@ -44,7 +46,7 @@ impl Sieve {
         for word in words {
             for bytes in word.as_bytes().windows(stretch).take(step) {
                 let hash = sieve.hash(number(bytes));
-                for place in sieve.places(hash) {
+                for place in [hash, hash << sieve.width].map(|hash| sieve.place(hash)) {
                     sieve.bits[place / 8] |= 1 << (place % 8);
                 }
             }
@@ -72,8 +74,8 @@ impl Sieve {
     }
 
     fn knows(&self, number: u64) -> bool {
-        let [first, second] = self.places(self.hash(number));
-        self.holds(first) && self.holds(second)
+        let hash = self.hash(number);
+        self.holds(self.place(hash)) && self.holds(self.place(hash << self.width))
     }
 
     fn holds(&self, place: usize) -> bool {
@@ -84,9 +86,9 @@ impl Sieve {
         ((number | self.fold) & self.mask).wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }
 
-    /// Where its two bits are: the hash's leading bits, and those after them.
-    fn places(&self, hash: u64) -> [usize; 2] {
-        [hash, hash << self.width].map(|hash| (hash >> (64 - self.width)) as usize)
+    /// Where its first bit is: the hash's leading bits say so. Those after them say where the second is.
+    fn place(&self, hash: u64) -> usize {
+        (hash >> (64 - self.width)) as usize
     }
 }
 

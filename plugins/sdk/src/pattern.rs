@@ -55,7 +55,9 @@ impl Patterns {
 
 impl<S: AsRef<str>> FromIterator<S> for Patterns {
     fn from_iter<I: IntoIterator<Item = S>>(patterns: I) -> Self {
-        let mut set = Self::default();
+        let patterns = patterns.into_iter();
+        // Growing would leave holes, which every snapshot carries along.
+        let mut set = Self { names: HashMap::with_capacity(patterns.size_hint().0), ..Self::default() };
         for (place, pattern) in (0..).zip(patterns) {
             let pattern = pattern.as_ref().trim().to_lowercase();
             if pattern == "*" {

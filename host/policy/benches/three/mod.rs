@@ -11,10 +11,6 @@ use isthmus_policy::{Call, Direction, Event, Item, Policy, Services, Verdict};
 
 use super::support::{House, call, event, text};
 
-/// As in the server.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 const TEXT_BYTES: usize = 200;
 
 pub(crate) fn manifest(reuse: bool) -> String {
