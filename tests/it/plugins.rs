@@ -173,14 +173,26 @@ async fn a_bundle_can_need_the_signatures_of_several_keys() {
             format!("--trust {}", after(&desk.run(&format!("isthmus plugin keygen {name}.key")), "public key "))
         })
         .collect();
+    for (wrong, words) in [
+        ("plugin inspect bundle", "name its component"),
+        ("plugin sign . --key one.key", "holds no policy.toml"),
+        ("plugin verify bundle", "--trust KEY, as `keygen` printed it, or --config"),
+        ("plugin verify bundle --needed 4 --trust 00", "64 hex digits"),
+        ("plugin test .", "name a plugin's folder"),
+    ] {
+        let (done, said) = desk.try_run(&format!("isthmus {wrong}"));
+        assert!(!done && said.contains(words), "{wrong}: {said}");
+    }
     let verify = format!("isthmus plugin verify bundle --needed 2 {}", trust.join(" "));
-    assert!(!desk.try_run(&verify).0, "nobody has signed");
+    let (done, said) = desk.try_run(&verify);
+    assert!(!done && said.contains("signed by no trusted key (needed: 2, trusted keys: 3)"), "{said}");
     desk.run("isthmus plugin sign bundle --key one.key");
     desk.run("isthmus plugin sign bundle --key one.key");
     assert!(!desk.try_run(&verify).0, "one key is one key, however often it signs");
     desk.run("isthmus plugin sign bundle --key three.key");
     desk.run(&verify);
-    assert!(!desk.try_run("isthmus plugin keygen one.key").0, "a key is never overwritten");
+    let (done, said) = desk.try_run("isthmus plugin keygen one.key");
+    assert!(!done && said.contains("is there already"), "a key is never overwritten: {said}");
     let mode = desk.run("stat -c %a one.key");
     assert_eq!(mode.trim(), "600");
     // After a change those who signed before have to sign anew: their signatures go, and it is said.

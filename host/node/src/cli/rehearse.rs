@@ -118,36 +118,34 @@ pub(super) fn shadow(command: ShadowCommand, out: &Out) -> Result<(), CliError> 
 
 fn shadow_in_words(report: &Value) -> String {
     let time = |name: &str| report[name].as_u64().map_or_else(|| "-".to_owned(), when::show);
-    let state = if report["running"] == true { "listens" } else { "has ended" };
+    let until = if report["running"] == true { "listens".to_owned() } else { format!("ended {}", time("until_ms")) };
     let mut text = String::new();
     // Writing to a String cannot fail.
     let _ = writeln!(
         text,
-        "shadow {} ({}) {state}: {} to {}\n{} requests were dropped because it had no time for them",
+        "shadow {} ({}), started {} by {}, {until}",
         plain(&report["name"]),
         short(&report["digest"]),
         time("since_ms"),
-        time("until_ms"),
-        report["dropped"]
+        plain(&report["by"])
     );
+    if report["dropped"] != 0 {
+        let _ = writeln!(text, "{} requests and events were left out: it had no time for them", report["dropped"]);
+    }
+    let _ = writeln!(text, "events whose records were compared: {}", report["events"]);
     text.push_str(&compared(report));
     text
 }
 
 /// What a comparison found, for people.
 fn compared(report: &Value) -> String {
-    const WAYS: &[Column<'_>] = &[
-        ("ACTIVE", |d| plain(&d["active"])),
-        ("CANDIDATE", |d| plain(&d["candidate"])),
-        ("TIMES", |d| plain(&d["count"])),
-        ("FOR EXAMPLE", |d| example(&d["examples"][0])),
-    ];
     const PLUGINS: &[Column<'_>] = &[
         ("PLUGIN", |p| plain(&p["plugin"])),
         ("ASKED", |p| plain(&p["calls"])),
         ("SAID", |p| {
             let said = p["verdicts"].as_array().into_iter().flatten();
-            said.map(|v| format!("{} {}", plain(&v[0]), v[1])).collect::<Vec<_>>().join(", ")
+            let said: Vec<_> = said.map(|v| format!("{} {}", plain(&v[0]), v[1])).collect();
+            if p["calls"] == 0 { "nothing: it was not put to the test".to_owned() } else { said.join(", ") }
         }),
     ];
     const RECORDS: &[Column<'_>] = &[
@@ -155,27 +153,41 @@ fn compared(report: &Value) -> String {
         ("RECORDED", |c| plain(&c["recorded"])),
         ("CANDIDATE", |c| plain(&c["candidate"])),
         ("TIMES", |c| plain(&c["count"])),
-        ("FOR EXAMPLE", |c| example(&c["examples"][0])),
+        ("FOR EXAMPLE", |c| {
+            let one = &c["examples"][0];
+            let fault = one["candidate"]["fault"].as_str().map(|fault| format!(": {}", plain(&json!(fault))));
+            example(one) + &fault.unwrap_or_default()
+        }),
     ];
     let c = &report["comparison"];
-    let mut text = String::new();
-    let _ = writeln!(
-        text,
-        "judged {}: agreed {} ({} for another reason), disagreed {}, candidate failed {}; {} µs a request instead of {} µs\n",
+    let mut text = if c["judged"] == 0 { "no request was judged\n".to_owned() } else { judged(c) };
+    text.push('\n');
+    text.push_str(&table(report, "plugins", PLUGINS, "the candidate has no plugins\n"));
+    text.push('\n');
+    text.push_str(&table(report, "records", RECORDS, "no record would be kept otherwise"));
+    text
+}
+
+/// Where the two did not agree about requests, and what they were asked about.
+fn judged(c: &Value) -> String {
+    const WAYS: &[Column<'_>] = &[
+        ("ACTIVE", |d| plain(&d["active"])),
+        ("CANDIDATE", |d| plain(&d["candidate"])),
+        ("TIMES", |d| plain(&d["count"])),
+        ("FOR EXAMPLE", |d| example(&d["examples"][0])),
+    ];
+    let mut text = format!(
+        "judged {}: agreed {} ({} for another reason), disagreed {}, candidate failed {}; {} µs a request instead of {} µs\n\n",
         c["judged"], c["agreed"], c["other_reason"], c["disagreed"], c["failed"], c["micros"][1], c["micros"][0]
     );
-    text.push_str(&table(c, "disagreements", WAYS, "no disagreements"));
+    text.push_str(&table(c, "disagreements", WAYS, "no disagreements\n"));
     for failure in c["failures"].as_array().into_iter().flatten() {
         let _ = writeln!(text, "failed: {} on {}", plain(&failure["candidate"]["fault"]), example(failure));
     }
-    let _ = writeln!(text, "\nseen:");
+    text.push_str("\nseen:\n");
     for (what, count) in c["seen"].as_object().into_iter().flatten() {
         let _ = writeln!(text, "  {what}: {count}");
     }
-    text.push('\n');
-    text.push_str(&table(report, "plugins", PLUGINS, "the candidate has no plugins"));
-    text.push('\n');
-    text.push_str(&table(report, "records", RECORDS, "no record would be kept otherwise"));
     text
 }
 
@@ -220,13 +232,26 @@ pub(super) fn replay(args: &ReplayArgs, out: &Out) -> Result<(), CliError> {
     }
     out.answer(&view["report"], |report| {
         format!(
-            "replayed {} decisions before {} ({})\n{} had their names redacted, of {} only access could be judged, {} depend \
-             on texts that were not kept\n{}",
-            report["decisions"], plain(&report["name"]), short(&report["digest"]), report["not_named"],
-            report["access_only"], report["undecided"], compared(report)
+            "{} ({}) was asked about {} recorded decisions\n{}{}",
+            plain(&report["name"]),
+            short(&report["digest"]),
+            report["decisions"],
+            limits(report),
+            compared(report)
         )
     });
     Ok(())
+}
+
+/// What a replay could not judge, and why: lines for those that there are.
+fn limits(report: &Value) -> String {
+    let lines = [
+        ("not_named", "left out: their names were redacted in the log"),
+        ("access_only", "judged by access alone: their texts were not kept"),
+        ("undecided", "not decided: it depends on texts that were not kept"),
+    ];
+    let told = lines.iter().filter(|(name, _)| report[*name] != 0);
+    told.map(|(name, words)| format!("{} {words}\n", report[*name])).collect()
 }
 
 pub(super) fn diff(from: &str, to: &str, target: &Target, out: &Out) -> Result<(), CliError> {
@@ -319,4 +344,52 @@ pub(super) fn canary(which: &Which, target: &Target, out: &Out) -> Result<(), Cl
 
 pub(super) fn short(digest: &Value) -> String {
     plain(digest).chars().take(12).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(judged: u64, records: &Value) -> String {
+        let said = |outcome: &str| json!({"outcome": outcome});
+        let example = json!({"operation": "message.send", "actor": "alice@north", "target": "carol@south", "id": "m-1",
+            "active": said("allowed"), "candidate": {"outcome": "rejected", "plugin": "words", "reason": "keyword"}});
+        let way = json!({"active": "allowed", "candidate": "rejected", "count": judged, "examples": [example]});
+        let ways = if judged == 0 { json!([]) } else { json!([way]) };
+        shadow_in_words(
+            &json!({"running": true, "name": "strict", "digest": "0123456789abcdef", "by": "admin:security",
+            "since_ms": 1_777_638_600_000_u64, "until_ms": 1_777_638_660_000_u64, "dropped": 0, "events": 1,
+            "comparison": {"judged": judged, "agreed": 0, "other_reason": 0, "disagreed": judged, "failed": 0,
+                "failures": [], "micros": [1.5, 2.5], "seen": {"message.send inbound": judged}, "disagreements": ways},
+            "plugins": [{"plugin": "words", "calls": judged, "verdicts": [["reject", judged]]}], "records": records}),
+        )
+    }
+
+    #[test]
+    fn a_shadow_that_has_judged_nothing_yet_says_so() {
+        let told = report(0, &json!([]));
+        let expected = "shadow strict (0123456789ab), started 2026-05-01T12:30:00Z by admin:security, listens\n\
+                        events whose records were compared: 1\nno request was judged\n\n\
+                        PLUGIN  ASKED  SAID\nwords   0      nothing: it was not put to the test\n\n\
+                        no record would be kept otherwise";
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn a_shadow_tells_of_requests_and_of_records() {
+        let example = json!({"operation": "user.login", "actor": "alice@north", "target": "", "id": "",
+            "active": {"outcome": "kept"}, "candidate": {"outcome": "failed", "plugin": "redact", "fault": "trap: out of bounds"}});
+        let change =
+            json!({"what": "detail", "recorded": "kept", "candidate": "failed", "count": 3, "examples": [example]});
+        let told = report(2, &json!([change]));
+        for line in [
+            "judged 2: agreed 0 (0 for another reason), disagreed 2, candidate failed 0; 2.5 µs a request instead of 1.5 µs",
+            "allowed  rejected   2      message.send alice@north -> carol@south, m-1 (words: keyword)",
+            "\n\nseen:\n  message.send inbound: 2\n\n",
+            "words   2      reject 2",
+            "detail         kept      failed     3      user.login alice@north -> -, - (redact): trap: out of bounds",
+        ] {
+            assert!(told.contains(line), "{line} is not in\n{told}");
+        }
+    }
 }

@@ -319,7 +319,7 @@ impl Server {
     }
 
     async fn stop_shadow(self: &Arc<Self>, who: &Who) -> Result<Value, Problem> {
-        let report = self.policy.shadow_stop().ok_or_else(no_shadow)?;
+        let report = self.policy.shadow_stop().ok_or_else(|| Problem::refused(Code::NOT_FOUND, "no shadow listens"))?;
         let counts = &report.comparison;
         let fields = [("judged", counts.judged), ("disagreed", counts.disagreed), ("dropped", report.dropped)];
         let fields = fields.map(|(name, count)| (name.to_owned(), count.to_string()));
@@ -496,7 +496,7 @@ fn no_list(name: &str) -> Problem {
 }
 
 fn no_shadow() -> Problem {
-    Problem::refused(Code::NOT_FOUND, "there was no shadow since the start")
+    Problem::refused(Code::NOT_FOUND, "there was no shadow since the server's start: `policy shadow start` begins one")
 }
 
 /// A bundle as people name it: `active`, a generation's number, `staged:DIGEST`, or else a folder.

@@ -48,7 +48,9 @@ pub fn signers(signatures: &str, text: &str, trusted: &[TrustedKey]) -> Result<S
         let (list, id) = match trusted.iter().find(|key| key.id == id) {
             Some(key) if valid(key, text.as_bytes(), signature) => (&mut found.trusted, id.to_owned()),
             Some(_) => {
-                return Err(format!("the signature of `{id}` does not fit these files: they were changed after it"));
+                return Err(format!(
+                    "the signature of `{id}` does not fit these files: they were changed after it, or one was added"
+                ));
             }
             None => (&mut found.unknown, id.to_owned()),
         };

@@ -51,6 +51,10 @@ impl SigningKey {
 }
 
 pub(super) fn generate(file: &Path, out: &Out) -> Result<(), CliError> {
+    if file.exists() {
+        let words = "is there already, and what it signed would be worth nothing without it: name a new file";
+        return Err(CliError::Usage(format!("{} {words}", file.display())));
+    }
     let random = aws_lc_rs::rand::SystemRandom::new();
     let failed = |_| CliError::Failed("the system gave no randomness for a key".to_owned());
     let pkcs8 = Ed25519KeyPair::generate_pkcs8(&random).map_err(failed)?;

@@ -67,6 +67,10 @@ pub(super) fn run(command: PluginCommand, out: &Out) -> Result<(), CliError> {
 }
 
 fn inspect(file: &Path, out: &Out) -> Result<(), CliError> {
+    if file.is_dir() {
+        let words = "is a folder: name its component, as bundle/NAME.wasm once it is built";
+        return Err(CliError::Usage(format!("{} {words}", file.display())));
+    }
     let wasm = read(file)?;
     let inspection = Inspection::of(&wasm).map_err(|error| CliError::chain(&error))?;
     let signers = sign::signers_of(file)?;
@@ -101,6 +105,9 @@ fn in_words(inspection: &Value) -> String {
 
 /// The whole of a file.
 fn read(file: &Path) -> Result<Vec<u8>, CliError> {
+    if file.is_dir() {
+        return Err(CliError::Usage(format!("{} is a folder: name a file in it", file.display())));
+    }
     std::fs::read(file).map_err(|error| CliError::Usage(format!("{} cannot be read: {error}", file.display())))
 }
 

@@ -135,7 +135,7 @@ pub(super) fn run(args: &NewArgs, out: &Out) -> Result<(), CliError> {
         format!(
             "{here} is ready:\n  {here}/{source:20} what it judges, and its settings\n  \
              {here}/tests/cases.toml     what it has to answer\n  {here}/bundle/              the bundle to activate\n\n\
-             isthmus plugin test {here}"
+             try it: isthmus plugin test {here}"
         )
     });
     Ok(())

@@ -1,5 +1,6 @@
 //! `isthmus plugin sign` and `verify`: who vouches for a bundle, or for one component.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -27,7 +28,7 @@ pub(in crate::cli) struct VerifyArgs {
     /// A bundle's folder, or a component.
     path: PathBuf,
     /// A public key that counts, in hex; may be given several times.
-    #[arg(long = "trust", value_name = "KEY", required_unless_present = "config")]
+    #[arg(long = "trust", value_name = "KEY")]
     trusted: Vec<String>,
     /// How many of the keys have to have signed.
     #[arg(long, value_name = "NUMBER")]
@@ -46,6 +47,10 @@ struct Subject {
 impl Subject {
     fn of(path: &Path) -> Result<Self, CliError> {
         if path.is_dir() {
+            if !path.join("policy.toml").is_file() {
+                let words = "holds no policy.toml: name a bundle's folder, or a component";
+                return Err(CliError::Usage(format!("{} {words}", path.display())));
+            }
             let digest = Policy::bundle_digest(path).map_err(|said| CliError::Usage(said.to_string()))?;
             return Ok(Self { text: signed_text(&digest), file: path.join("policy.sig") });
         }
@@ -104,6 +109,10 @@ pub(super) fn sign(args: &SignArgs, out: &Out) -> Result<(), CliError> {
 }
 
 pub(super) fn verify(args: &VerifyArgs, out: &Out) -> Result<(), CliError> {
+    if args.trusted.is_empty() && args.config.is_none() {
+        let words = "say whose signatures count: --trust KEY, as `keygen` printed it, or --config server.toml";
+        return Err(CliError::Usage(words.to_owned()));
+    }
     let (keys, configured) = trusted(args)?;
     let needed = args.needed.unwrap_or(configured);
     let subject = Subject::of(&args.path)?;
@@ -114,17 +123,27 @@ pub(super) fn verify(args: &VerifyArgs, out: &Out) -> Result<(), CliError> {
     let answer =
         json!({"good": good, "signers": trusted, "unknown": unknown, "needed": needed, "trusted_keys": keys.len()});
     out.answer(&answer, |_| {
-        let list = |ids: &[String]| if ids.is_empty() { "nobody".to_owned() } else { ids.join(", ") };
-        format!("signed by {} ({needed} of {} needed); unknown keys: {}", list(&trusted), keys.len(), list(&unknown))
+        let mut text = match &trusted[..] {
+            [] => "signed by no trusted key".to_owned(),
+            ids => format!("signed by {}", ids.join(", ")),
+        };
+        let _ = write!(text, " (needed: {needed}, trusted keys: {})", keys.len());
+        if !unknown.is_empty() {
+            let _ = write!(text, "; and by keys that are not trusted: {}", unknown.join(", "));
+        }
+        text
     });
     if good {
         return Ok(());
     }
-    Err(CliError::Plugin(format!(
-        "{} is signed by {} of the {needed} keys that are needed: let another of their owners run `isthmus plugin sign`",
-        args.path.display(),
-        trusted.len()
-    )))
+    let (path, signed) = (args.path.display(), trusted.len());
+    Err(CliError::Plugin(if needed > keys.len() {
+        format!("{path} can never be signed by enough: {needed} keys are needed, {} are trusted", keys.len())
+    } else {
+        format!(
+            "{path} is signed by {signed} of the {needed} trusted keys that are needed: let an owner of one run `isthmus plugin sign`"
+        )
+    }))
 }
 
 fn trusted(args: &VerifyArgs) -> Result<(Vec<TrustedKey>, usize), CliError> {

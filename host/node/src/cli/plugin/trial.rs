@@ -52,6 +52,10 @@ impl PluginArgs {
     /// The table tests with their texts.
     fn tables(&self) -> Result<Vec<(PathBuf, String)>, CliError> {
         let folder = self.dir.join("tests");
+        if !folder.is_dir() {
+            let words = "is not there: name a plugin's folder, with its table tests in tests/*.toml";
+            return Err(CliError::Usage(format!("{} {words}", folder.display())));
+        }
         let mut files = Vec::new();
         for entry in std::fs::read_dir(&folder).map_err(at(&folder))? {
             let path = entry.map_err(at(&folder))?.path();
@@ -131,7 +135,10 @@ pub(super) fn bench(args: &BenchArgs, out: &Out) -> Result<(), CliError> {
             rows.push(row(path, &report)?);
         }
     }
-    out.answer(&json!({"benches": rows, "over": over}), |answer| table(answer, "benches", COLUMNS, "nothing measured"));
+    out.answer(&json!({"benches": rows, "over": over}), |answer| {
+        let measured = table(answer, "benches", COLUMNS, "nothing measured");
+        if over.is_empty() { measured + "within its limits" } else { measured }
+    });
     if over.is_empty() {
         return Ok(());
     }
