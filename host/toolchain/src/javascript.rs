@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::run::run;
+use crate::run::run_quietly;
 use crate::tools::Tools;
 use crate::world::World;
 use crate::{Say, ToolchainError};
@@ -18,7 +18,7 @@ pub(crate) fn component(plugin: &Path, out: &Path, tools: &Tools, say: Say<'_>) 
     build.current_dir(plugin).arg(folder.join("node_modules/componentize-qjs/bin/componentize-qjs"));
     build.arg("--wit").arg(&world.folder).args(["--world", &world.name, "--js", "plugin.js", "--module-root", "."]);
     // The server calls plugins one at a time and waits for none.
-    run(build.arg("--sync").arg("--output").arg(out))?;
+    run_quietly(build.arg("--sync").arg("--output").arg(out))?;
     Ok(format!("componentize-qjs {} (npm)", version()))
 }
 
