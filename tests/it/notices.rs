@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use isthmus_net::http::read_body;
 use isthmus_net::{Ca, ClientAuth, Connections, Credentials, Limits, Listener, ServerTls, Transport, serve};
 use isthmus_tests::peer::json_answer;
-use isthmus_tests::world::free_port;
+use isthmus_tests::world::{Plan, free_port};
 use isthmus_tests::{Role, World, until};
 use serde_json::{Value, json};
 use tokio::sync::{oneshot, watch};
@@ -105,20 +105,36 @@ async fn status(world: &World) -> Value {
     world.platform_admin(Role::System).get("/admin/v1/status").await.unwrap()
 }
 
+/// Who wants to be told: where, by whose word it is them, and a world whose platform knows that.
+struct Operator {
+    ca: Ca,
+    at: SocketAddr,
+    plan: Plan,
+    _scratch: tempfile::TempDir,
+}
+
+impl Operator {
+    fn new() -> Operator {
+        let scratch = tempfile::tempdir().unwrap();
+        let ca = Ca::in_memory("operator.example", SystemTime::now()).unwrap();
+        let roots = scratch.path().join("operator.pem");
+        std::fs::write(&roots, ca.roots_pem()).unwrap();
+        let plan = World::plan()
+            .platform("webhook.secret", SECRET)
+            .platform("webhook.ca", roots.display())
+            .platform("webhook.backoff_min_ms", 20)
+            .platform("webhook.backoff_max_ms", 100);
+        let at = format!("127.0.0.1:{}", free_port()).parse().unwrap();
+        Operator { ca, at, plan, _scratch: scratch }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_happens_while_the_receiver_is_down_is_told_when_it_is_up_in_order_once_and_signed() {
-    let scratch = tempfile::tempdir().unwrap();
-    let ca = Ca::in_memory("operator.example", SystemTime::now()).unwrap();
-    let roots = scratch.path().join("operator.pem");
-    std::fs::write(&roots, ca.roots_pem()).unwrap();
-    let at: SocketAddr = format!("127.0.0.1:{}", free_port()).parse().unwrap();
-    let plan = World::plan()
+    let Operator { ca, at, plan, _scratch } = Operator::new();
+    let plan = plan
         .platform("webhook.url", format!("https://{at}/notices?from=platform"))
-        .platform("webhook.secret", SECRET)
-        .platform("webhook.ca", roots.display())
         .platform("webhook.allow_private_addresses", true)
-        .platform("webhook.backoff_min_ms", 20)
-        .platform("webhook.backoff_max_ms", 100)
         // Every certificate is about to expire then.
         .platform("webhook.expiry_hours", 24 * 8);
     let mut world = plan.start().await;
@@ -176,19 +192,12 @@ async fn what_happens_while_the_receiver_is_down_is_told_when_it_is_up_in_order_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_notice_is_not_sent_into_a_private_network_nor_kept_for_ever_nor_in_any_number() {
-    let scratch = tempfile::tempdir().unwrap();
-    let ca = Ca::in_memory("operator.example", SystemTime::now()).unwrap();
-    let roots = scratch.path().join("operator.pem");
-    std::fs::write(&roots, ca.roots_pem()).unwrap();
-    let at: SocketAddr = format!("127.0.0.1:{}", free_port()).parse().unwrap();
+    let Operator { ca, at, plan, _scratch } = Operator::new();
     let receiver = Receiver::start(at, &ca, &[]).await;
-    let plan = World::plan()
+    let plan = plan
         .platform("webhook.url", format!("https://localhost:{}/", at.port()))
-        .platform("webhook.secret", SECRET)
-        .platform("webhook.ca", roots.display())
         .platform("webhook.queue", 2)
-        .platform("webhook.expire_s", 2)
-        .platform("webhook.backoff_max_ms", 1000);
+        .platform("webhook.expire_s", 2);
     let world = plan.start().await;
     world.enrolled_peer("west").await;
     let recorded = async |operation: &str| {
@@ -215,18 +224,8 @@ async fn a_notice_is_not_sent_into_a_private_network_nor_kept_for_ever_nor_in_an
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_end_of_the_platforms_own_issuer_is_told_in_time_and_the_remedy_helps() {
-    let scratch = tempfile::tempdir().unwrap();
-    let ca = Ca::in_memory("operator.example", SystemTime::now()).unwrap();
-    let roots = scratch.path().join("operator.pem");
-    std::fs::write(&roots, ca.roots_pem()).unwrap();
-    let at: SocketAddr = format!("127.0.0.1:{}", free_port()).parse().unwrap();
-    let plan = World::plan()
-        .platform("webhook.url", format!("https://{at}/"))
-        .platform("webhook.secret", SECRET)
-        .platform("webhook.ca", roots.display())
-        .platform("webhook.allow_private_addresses", true)
-        .platform("webhook.backoff_min_ms", 20)
-        .platform("webhook.backoff_max_ms", 100);
+    let Operator { ca, at, plan, _scratch } = Operator::new();
+    let plan = plan.platform("webhook.url", format!("https://{at}/")).platform("webhook.allow_private_addresses", true);
     let mut world = plan.start().await;
     assert!(status(&world).await["expiring"].is_null(), "a fresh issuer has years");
     // An authority of three years ago, but for ten days, whose root is kept elsewhere.

@@ -88,71 +88,54 @@ impl Hooks {
     }
 }
 
-/// The hooks of one instance, found when they are first asked.
-#[derive(Default)]
-pub(crate) struct Guests {
-    access: Option<Form<access_hook::Guest, packed_access_hook::Guest>>,
-    content: Option<Form<content_hook::Guest, packed_content_hook::Guest>>,
-    audit: Option<Form<audit_hook::Guest, packed_audit_hook::Guest>>,
+/// A hook of one instance, found when it is first asked.
+pub(crate) struct Found<A: Indices, B: Indices>(Option<Form<A::Guest, B::Guest>>);
+
+impl<A: Indices, B: Indices> Default for Found<A, B> {
+    fn default() -> Self {
+        Self(None)
+    }
 }
 
-/// The guest in `slot`, put there if it is not yet.
-fn found<'a, A: Indices, B: Indices>(
-    slot: &'a mut Option<Form<A::Guest, B::Guest>>,
-    hook: Option<&Form<A, B>>,
-    store: &mut Store<State>,
-    instance: &Instance,
-) -> wasmtime::Result<&'a Form<A::Guest, B::Guest>> {
-    match (slot, hook) {
-        (Some(guest), _) => Ok(guest),
-        (slot, Some(hook)) => Ok(slot.insert(hook.load(store, instance)?)),
-        (_, None) => Err(wasmtime::format_err!("it does not export this hook")),
+impl<A: Indices, B: Indices> Found<A, B> {
+    pub(crate) fn of(
+        &mut self,
+        hook: Option<&Form<A, B>>,
+        store: &mut Store<State>,
+        instance: &Instance,
+    ) -> wasmtime::Result<&Form<A::Guest, B::Guest>> {
+        match (&mut self.0, hook) {
+            (Some(guest), _) => Ok(guest),
+            (slot, Some(hook)) => Ok(slot.insert(hook.load(store, instance)?)),
+            (None, None) => Err(wasmtime::format_err!("it does not export this hook")),
+        }
     }
+}
+
+/// The hooks of one instance.
+#[derive(Default)]
+pub(crate) struct Guests {
+    pub(crate) access: Found<access_hook::GuestIndices, packed_access_hook::GuestIndices>,
+    pub(crate) content: Found<content_hook::GuestIndices, packed_content_hook::GuestIndices>,
+    pub(crate) audit: Found<audit_hook::GuestIndices, packed_audit_hook::GuestIndices>,
 }
 
 impl Guests {
-    pub(crate) fn access(
-        &mut self,
-        hooks: &Hooks,
-        store: &mut Store<State>,
-        instance: &Instance,
-    ) -> wasmtime::Result<&Form<access_hook::Guest, packed_access_hook::Guest>> {
-        found(&mut self.access, hooks.access.as_ref(), store, instance)
-    }
-
-    pub(crate) fn content(
-        &mut self,
-        hooks: &Hooks,
-        store: &mut Store<State>,
-        instance: &Instance,
-    ) -> wasmtime::Result<&Form<content_hook::Guest, packed_content_hook::Guest>> {
-        found(&mut self.content, hooks.content.as_ref(), store, instance)
-    }
-
-    pub(crate) fn audit(
-        &mut self,
-        hooks: &Hooks,
-        store: &mut Store<State>,
-        instance: &Instance,
-    ) -> wasmtime::Result<&Form<audit_hook::Guest, packed_audit_hook::Guest>> {
-        found(&mut self.audit, hooks.audit.as_ref(), store, instance)
-    }
-
-    /// All of them, so that each one's type is checked.
+    /// All that there are, so that each one's type is checked.
     pub(crate) fn load(
         &mut self,
         hooks: &Hooks,
         store: &mut Store<State>,
         instance: &Instance,
     ) -> wasmtime::Result<()> {
-        if hooks.access.is_some() {
-            self.access(hooks, store, instance)?;
+        if let access @ Some(_) = hooks.access.as_ref() {
+            self.access.of(access, store, instance)?;
         }
-        if hooks.content.is_some() {
-            self.content(hooks, store, instance)?;
+        if let content @ Some(_) = hooks.content.as_ref() {
+            self.content.of(content, store, instance)?;
         }
-        if hooks.audit.is_some() {
-            self.audit(hooks, store, instance)?;
+        if let audit @ Some(_) = hooks.audit.as_ref() {
+            self.audit.of(audit, store, instance)?;
         }
         Ok(())
     }

@@ -133,7 +133,7 @@ impl Plugin {
     pub(crate) fn decide(&self, call: &Call) -> Timed<Decision> {
         self.run(None, answer::decision, |live| {
             let Live { store, instance, guests, packing, .. } = live;
-            match guests.access(&self.hooks, store, instance)? {
+            match guests.access.of(self.hooks.access.as_ref(), store, instance)? {
                 Form::Plain(hook) => hook.call_decide(store, lower::call(call, &lower::pairs(&call.attributes))),
                 Form::Packed(hook) => hook.call_decide(store, packing.pack(call, &[], &[])),
             }
@@ -146,7 +146,7 @@ impl Plugin {
         self.run(body, answer::judgement, |live| {
             let Live { store, instance, guests, packing, .. } = live;
             let lent = body.map(|_| Resource::new_borrow(0));
-            match guests.content(&self.hooks, store, instance)? {
+            match guests.content.of(self.hooks.content.as_ref(), store, instance)? {
                 Form::Plain(hook) => {
                     let (attributes, facts) = (lower::pairs(&call.attributes), lower::pairs(&item.attributes));
                     let item = content_hook::Item { kind: &item.kind, text, attributes: &facts };
@@ -163,7 +163,7 @@ impl Plugin {
     pub(crate) fn treat(&self, event: &Event) -> Timed<types::Treatment> {
         self.run(None, answer::treatment, |live| {
             let Live { store, instance, guests, packing, .. } = live;
-            match guests.audit(&self.hooks, store, instance)? {
+            match guests.audit.of(self.hooks.audit.as_ref(), store, instance)? {
                 Form::Plain(hook) => {
                     let (attributes, fields) = (lower::pairs(&event.call.attributes), lower::pairs(&event.fields));
                     let call = lower::call(&event.call, &attributes);
