@@ -96,6 +96,10 @@ fn chain() {
             "",
         );
         row("   audit", micros(Times::of(SECOND / 4, || drop(session.audit(&message.event))).at(0.5)), "");
+        let empty = House::new();
+        let nothing = three::nothing(&empty, reuse).begin();
+        let times = Times::of(SECOND / 4, || assert!(nothing.access(&message.call).allowed));
+        row("   a plugin that does nothing", micros(times.at(0.5)), "");
     }
     row("the same rules as native Rust, p50", micros(native), "");
     row("reused : native", format!("{:.1}", medians[1] as f64 / native as f64), "4");

@@ -9,7 +9,7 @@ use std::sync::{Condvar, Mutex};
 use aho_corasick::AhoCorasick;
 use isthmus_policy::{Call, Direction, Event, Item, Policy, Services, Verdict};
 
-use super::support::{House, call, event, text};
+use super::support::{House, OPEN, call, event, guest, text};
 
 const TEXT_BYTES: usize = 200;
 
@@ -48,6 +48,27 @@ pub(crate) fn policy_of(house: &House, manifest: &str) -> Policy {
 
 pub(crate) fn policy(house: &House, reuse: bool) -> Policy {
     policy_of(house, &manifest(reuse))
+}
+
+/// A plugin that allows everything and does nothing: what is left is what any plugin costs.
+const NOTHING: &str = r#"(module
+    (memory (export "memory") 1)
+    (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 4096))
+    (func (export "isthmus:policy/lifecycle@1.0.0#settings-schema") (result i32) (i32.const 256))
+    (func (export "isthmus:policy/lifecycle@1.0.0#validate-settings") (param i32 i32) (result i32) (i32.const 256))
+    (func (export "isthmus:policy/lifecycle@1.0.0#init") (param i32 i32) (result i32) (i32.const 256))
+    (func (export "isthmus:policy/packed-access-hook@1.0.0#decide")
+        (param i32 i32 i32 i64 i32 i32 i32 i32) (result i32) (i32.const 256)))"#;
+
+/// Only such a plugin.
+pub(crate) fn nothing(house: &House, reuse: bool) -> Policy {
+    let policy = house.open();
+    let plugin = "[[plugin]]\nname = \"nothing\"\ncomponent = \"it.wasm\"";
+    let manifest = format!("{OPEN}{plugin}\nreuse = {reuse}\n");
+    let bundle = house.bundle("nothing", &[("policy.toml", &manifest)]);
+    std::fs::write(bundle.join("it.wasm"), guest::encode(NOTHING, &[], "packed-access")).unwrap();
+    policy.activate(&bundle, "bench", "bench").unwrap();
+    policy
 }
 
 /// Five plugins and lists of 100,000 entries together.
