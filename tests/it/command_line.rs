@@ -243,6 +243,10 @@ async fn what_commands_do_to_the_platforms_authority_stands_in_its_log_with_who_
     };
     let both = |operation: &str, outcome: &str| (format!("{operation} by os"), format!("{outcome:?}"));
 
+    until("the authority is recorded as it was", async || {
+        acts(&world).await.iter().any(|(act, _)| act == "platform.ca by platform").then_some(())
+    })
+    .await;
     let (code, words) = ca(&["export", "--out", text(&scratch.join("root.pem")), "--remove"]).await;
     assert_eq!(code, 0, "{words}");
     assert_ne!(ca(&["retire"]).await.0, 0, "there is nothing to retire");
