@@ -10,7 +10,7 @@ const LONGEST: usize = 8;
 const TELLING: usize = 5;
 /// From one place that is looked at to the next, at most.
 const FARTHEST: usize = 4;
-/// Bits for each stretch: of a hundred places of a text, one of ten lets it pass in vain.
+/// Bits for each stretch: a text that is looked at in a hundred places passes in vain one time in ten.
 const BITS_EACH: usize = 64;
 const MOST_BITS: usize = 1 << 23;
 
@@ -34,7 +34,7 @@ impl Sieve {
         let shortest = words.iter().map(String::len).min().filter(|bytes| *bytes > 1)?;
         let step = shortest.saturating_sub(TELLING - 1).clamp(1, FARTHEST);
         let stretch = (shortest - step + 1).min(LONGEST);
-        let bits = (words.len() * step * BITS_EACH).clamp(64, MOST_BITS).next_power_of_two();
+        let bits = words.len().saturating_mul(step * BITS_EACH).clamp(64, MOST_BITS).next_power_of_two();
         let mut sieve = Self {
             bits: vec![0; bits / 8],
             width: bits.trailing_zeros(),

@@ -1,8 +1,8 @@
 //! The guest's heap: small blocks from free lists, all else from Rust's own allocator.
 //!
-//! A call hands over some forty short texts, and each is allocated by the host's request and freed by the plugin. What
-//! that costs is most of what a short call costs. And a call that starts from a snapshot pays for every page that it
-//! writes to, so that after `init` small blocks come out of pages of their own, not out of the gaps that `init` left.
+//! Of a short call, what is handed over and answered is most of the work: some small blocks, each taken and given back at
+//! once. And a call that starts from a snapshot pays for every page that it writes to, so that after `init` small blocks
+//! come out of pages of their own, not out of the gaps that `init` left.
 #![allow(unsafe_code, reason = "an allocator hands out raw memory; this is the only place that does")]
 
 use std::alloc::{GlobalAlloc, Layout, System};

@@ -9,7 +9,7 @@ use wasmtime::{ResourceLimiter, StoreContextMut, UpdateDeadline};
 
 use super::counters::Counters;
 use super::engine::Room;
-use super::ticker::thread_cpu;
+use super::ticker::{TICK, thread_cpu};
 use super::wasi::{Grants, Wasi};
 use crate::call::Body;
 use crate::fault::PluginFault;
@@ -135,8 +135,6 @@ pub(crate) const TABLE_ELEMENTS: usize = 20_000;
 /// Core modules that the components of interpreted languages consist of are some dozens, with one memory for all.
 const CORE_INSTANCES: usize = 100;
 const MEMORIES: usize = 8;
-/// The epoch advances once a millisecond.
-const TICK: Duration = Duration::from_millis(1);
 /// A plugin that waits for the CPU is innocent, but not for ever: ten times its limit, and never
 /// less than what a starved machine may take between two turns of a thread.
 const WALL_FACTOR: u32 = 10;

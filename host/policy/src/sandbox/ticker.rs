@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-const TICK: Duration = Duration::from_millis(1);
+/// How often the epoch advances.
+pub(crate) const TICK: Duration = Duration::from_millis(1);
 /// A tick this late means that the clock is dead, not merely that the machine is busy.
 const DEAD_AFTER: Duration = Duration::from_millis(500);
 /// How long a call waits for a late tick, so that a process that slept (SIGSTOP, a suspended
