@@ -26,7 +26,8 @@ pub(crate) struct Hooks {
     pub(crate) access: Option<AccessHook>,
     pub(crate) content: Option<ContentHook>,
     pub(crate) audit: Option<AuditHook>,
-    pub(crate) lifecycle: lifecycle::GuestIndices,
+    /// Where `init` runs in each new instance: a snapshot is past it.
+    pub(crate) lifecycle: Option<lifecycle::GuestIndices>,
 }
 
 /// What can be looked for in a component, and then in each of its instances.
@@ -70,12 +71,12 @@ impl<A: Indices, B: Indices> Form<A, B> {
 }
 
 impl Hooks {
-    pub(crate) fn of(pre: &InstancePre<State>, anatomy: &Anatomy) -> wasmtime::Result<Self> {
+    pub(crate) fn of(pre: &InstancePre<State>, anatomy: &Anatomy, snapshot: bool) -> wasmtime::Result<Self> {
         Ok(Self {
             access: Form::find(pre, anatomy.access)?,
             content: Form::find(pre, anatomy.content)?,
             audit: Form::find(pre, anatomy.audit)?,
-            lifecycle: lifecycle::GuestIndices::new(pre)?,
+            lifecycle: (!snapshot).then(|| lifecycle::GuestIndices::new(pre)).transpose()?,
         })
     }
 

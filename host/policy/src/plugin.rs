@@ -8,7 +8,7 @@ use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre, Resource};
 
 use crate::answer::{self, Decision};
-use crate::bindings::exports::isthmus::policy::{audit_hook, content_hook};
+use crate::bindings::exports::isthmus::policy::{audit_hook, content_hook, lifecycle};
 use crate::bindings::isthmus::policy::types;
 use crate::breaker::Failures;
 use crate::call::{Body, Call, Event, Item};
@@ -257,8 +257,8 @@ impl Plugin {
             Ok(instance) => instance,
             Err(error) => return Err(starting(PluginFault::classify(&error, store.data()))),
         };
-        if !self.snapshot {
-            self.initialise(&mut store, instance)?;
+        if let Some(lifecycle) = &self.hooks.lifecycle {
+            self.initialise(&mut store, instance, lifecycle)?;
         }
         Ok(LiveBox(Box::new(Live {
             store,
@@ -270,13 +270,15 @@ impl Plugin {
     }
 
     /// For a component that could not be snapshotted: its `init` has its own time, as at activation.
-    fn initialise(&self, store: &mut Store<State>, instance: Instance) -> Result<(), PluginFault> {
+    fn initialise(
+        &self,
+        store: &mut Store<State>,
+        instance: Instance,
+        lifecycle: &lifecycle::GuestIndices,
+    ) -> Result<(), PluginFault> {
         store.data_mut().prepare();
-        let called = self
-            .hooks
-            .lifecycle
-            .load(&mut *store, &instance)
-            .and_then(|guest| guest.call_init(&mut *store, &self.host.settings));
+        let called =
+            lifecycle.load(&mut *store, &instance).and_then(|guest| guest.call_init(&mut *store, &self.host.settings));
         match called {
             Ok(Ok(())) => {
                 store.data_mut().refill(Instant::now());

@@ -20,6 +20,7 @@ use crate::sandbox::cache::{Cache, Known};
 use crate::sandbox::counters::Counters;
 use crate::sandbox::engine::{CORE_INSTANCES, Sandbox};
 use crate::sandbox::inspect::{Anatomy, inspect};
+use crate::sandbox::slim::slim;
 use crate::sandbox::snapshot::Instrumented;
 use crate::sandbox::state::{Limits, PluginHost, State};
 use crate::sandbox::wasi::{self, Grants};
@@ -35,7 +36,8 @@ const SNAPSHOT_BYTES: usize = 1 << 30;
 const LENT_BYTES: usize = 1 << 20;
 
 /// Changes with the way in which plugins are prepared: what was kept of another way is not used.
-const PREPARED_AS: &str = "snapshots of wrapped components too";
+const PREPARED_AS: &str = "snapshots of fewer instances, without their lifecycle";
+const LIFECYCLE: &str = "isthmus:policy/lifecycle@";
 const CLOCKLESS: &str =
     "is not prepared: the clock that enforces time limits has stopped; try again once /readyz is well";
 /// Components that are larger, or made of more modules than the pool has room for, run in the engine for large ones.
@@ -196,7 +198,7 @@ impl Workshop {
             instrumented.snapshot(&mut store, instance)
         });
         match snapshot {
-            Ok(snapshot) => Ok((self.compile(&snapshot)?, Known { warnings, snapshot: true, reads })),
+            Ok(snapshot) => Ok((self.compile_slim(&snapshot)?, Known { warnings, snapshot: true, reads })),
             Err(said) => {
                 findings.push(Finding {
                     error: false,
@@ -208,6 +210,12 @@ impl Workshop {
                 Ok((component, Known { warnings, snapshot: false, reads }))
             }
         }
+    }
+
+    /// `init` has run: the plugin's life is not asked for again.
+    fn compile_slim(&self, snapshot: &[u8]) -> Result<Component, Vec<Finding>> {
+        let slim = slim(snapshot, |export| export.starts_with(LIFECYCLE));
+        slim.and_then(|slim| self.compile(&slim).ok()).map_or_else(|| self.compile(snapshot), Ok)
     }
 
     fn compile(&self, wasm: &[u8]) -> Result<Component, Vec<Finding>> {
@@ -346,7 +354,7 @@ impl Workshop {
         known: Known,
     ) -> Result<Plugin, String> {
         let pre = self.link(component)?;
-        let hooks = Hooks::of(&pre, anatomy).map_err(|error| format!("{error:#}"))?;
+        let hooks = Hooks::of(&pre, anatomy, known.snapshot).map_err(|error| format!("{error:#}"))?;
         let digest = blake3::hash(raw.wasm).to_hex().to_string();
         Ok(Plugin {
             lanes: Lane::some(&host.name, &digest),

@@ -8,6 +8,7 @@ pub(crate) mod counters;
 pub(crate) mod engine;
 pub(crate) mod host;
 pub(crate) mod inspect;
+pub(crate) mod slim;
 pub(crate) mod snapshot;
 pub(crate) mod state;
 pub(crate) mod ticker;

@@ -154,7 +154,7 @@ impl ComponentInstanceState for Reader<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
     use std::sync::Arc;
     use std::time::{Duration, Instant};
@@ -167,7 +167,7 @@ mod tests {
     use crate::sandbox::state::{Limits, PluginHost};
     use crate::sandbox::wrapped::tests::WRAPPED;
 
-    fn store(sandbox: &Sandbox) -> Store<State> {
+    pub(crate) fn store(sandbox: &Sandbox) -> Store<State> {
         let host = PluginHost {
             name: "it".into(),
             limits: Limits::default(),
