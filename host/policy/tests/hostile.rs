@@ -64,6 +64,22 @@ fn a_panic_is_told_in_its_own_words() {
 }
 
 #[test]
+fn who_fails_in_several_places_is_told_of_in_each() {
+    let house = House::new();
+    let policy = house.open();
+    house.activate(&policy, &with("hostile/traps", ""));
+    let session = policy.begin();
+    let traces = || {
+        let access = session.access(&call(Direction::Inbound, "north")).steps;
+        let content = session.content(&call(Direction::Inbound, "north"), &text("hello")).steps;
+        [access, content].map(|steps| steps[0].fault.as_ref().unwrap().split_once("; at ").unwrap().1.to_owned())
+    };
+    let first = traces();
+    assert!(first[0].contains("decide") && first[1].contains("judge"), "{first:?}");
+    (0..20).for_each(|round| assert_eq!(traces(), first, "{round}"));
+}
+
+#[test]
 fn an_answer_over_the_limit_is_a_fault() {
     let house = House::new();
     let policy = house.open();
