@@ -32,11 +32,19 @@ fn direction(direction: Direction) -> types::Direction {
 /// Of an instance that waits for its next call, so many bytes of texts are kept at most.
 const KEPT_BYTES: usize = 16 << 10;
 
+/// Bytes of texts, and texts, that most calls have at most: room that need not grow while one is packed.
+const USUAL: (usize, usize) = (1 << 10, 32);
+
 /// Room for a call in packed form, used again by the next.
-#[derive(Default)]
 pub(crate) struct Packing {
     ends: Vec<u32>,
     texts: String,
+}
+
+impl Default for Packing {
+    fn default() -> Self {
+        Self { texts: String::with_capacity(USUAL.0), ends: Vec::with_capacity(USUAL.1) }
+    }
 }
 
 impl Packing {
