@@ -1,9 +1,12 @@
 //! What plugins answer, as far as it is to be believed. A plugin that says what nobody may say has failed, as one that
 //! traps has: its instance is thrown away and the breaker counts it.
 
+use crate::bindings::exports::isthmus::policy::packed_audit_hook::Marks;
 use crate::bindings::isthmus::policy::types;
+use crate::call::Event;
 use crate::fault::PluginFault;
 use crate::outcome::{Reason, Verdict};
+use crate::redact::Redactions;
 
 /// Longer codes, public texts and labels are not believed.
 const CODE_BYTES: usize = 64;
@@ -43,12 +46,35 @@ pub(crate) fn judgement(said: types::Judgement) -> Result<(Verdict, Vec<String>)
     Ok((verdict, said.labels))
 }
 
+/// What an audit hook said, in either form.
+pub(crate) enum Treated {
+    Plain(types::Treatment),
+    /// With its sinks.
+    Packed(Marks, Vec<String>),
+}
+
+/// How an audit hook wants an event recorded.
+pub(crate) struct Treatment {
+    pub(crate) severity: types::Severity,
+    pub(crate) redactions: Redactions,
+    pub(crate) detail: bool,
+    pub(crate) sinks: Vec<String>,
+}
+
 /// # Errors
 /// [`PluginFault::Invalid`]: what is not to be believed.
-pub(crate) fn treatment(said: types::Treatment) -> Result<types::Treatment, PluginFault> {
-    if said.redactions.len() > REDACTIONS {
-        return Err(PluginFault::Invalid(format!("more than {REDACTIONS} redactions")));
-    }
+pub(crate) fn treatment(said: Treated, event: &Event) -> Result<Treatment, PluginFault> {
+    let said = match said {
+        Treated::Plain(said) if said.redactions.len() > REDACTIONS => {
+            return Err(PluginFault::Invalid(format!("more than {REDACTIONS} redactions")));
+        }
+        Treated::Plain(types::Treatment { severity, redactions, detail, sinks }) => {
+            Treatment { severity, redactions: Redactions::named(event, redactions), detail, sinks }
+        }
+        Treated::Packed(Marks { severity, detail, drop, hash, mask, .. }, sinks) => {
+            Treatment { severity, redactions: Redactions { drop, hash, mask }, detail, sinks }
+        }
+    };
     if said.sinks.len() > LABELS || said.sinks.iter().any(|sink| sink.len() > CODE_BYTES) {
         return Err(PluginFault::Invalid(format!("more than {LABELS} sinks, or one of more than {CODE_BYTES} bytes")));
     }

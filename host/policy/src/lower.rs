@@ -32,26 +32,29 @@ fn direction(direction: Direction) -> types::Direction {
 /// Of an instance that waits for its next call, so many bytes of texts are kept at most.
 const KEPT_BYTES: usize = 16 << 10;
 
-/// Bytes of texts, and texts, that most calls have at most: room that need not grow while one is packed.
-const USUAL: (usize, usize) = (1 << 10, 32);
+/// A length's digits are to this base, the lowest first; those that are not its last have it added to them.
+const BASE: usize = 64;
+
+fn digit(value: usize) -> char {
+    char::from(value as u8)
+}
+
+/// Bytes of texts that most calls have at most: room that need not grow while one is packed.
+const USUAL: usize = 1 << 10;
 
 /// Room for a call in packed form, used again by the next.
-pub(crate) struct Packing {
-    ends: Vec<u32>,
-    texts: String,
-}
+pub(crate) struct Packing(String);
 
 impl Default for Packing {
     fn default() -> Self {
-        Self { texts: String::with_capacity(USUAL.0), ends: Vec::with_capacity(USUAL.1) }
+        Self(String::with_capacity(USUAL))
     }
 }
 
 impl Packing {
     /// A call for a hook in packed form, and what else it is asked: some texts, then names and values.
     pub(crate) fn pack<'a>(&'a mut self, call: &Call, texts: &[&str], pairs: &[(String, String)]) -> types::Packed<'a> {
-        self.ends.clear();
-        self.texts.clear();
+        self.0.clear();
         let peer = call.peer.as_ref().map(|peer| [&*peer.id, &peer.area, &peer.product]);
         self.push([&*call.operation, &call.actor, &call.target]);
         self.push(peer.iter().flatten().copied());
@@ -63,16 +66,20 @@ impl Packing {
             peer: peer.is_some(),
             attributes: u32::try_from(call.attributes.len()).unwrap_or(u32::MAX),
             time_ms: call.time_ms,
-            ends: &self.ends,
-            texts: &self.texts,
+            texts: &self.0,
         }
     }
 
+    /// Each behind its length.
     fn push<'a>(&mut self, texts: impl IntoIterator<Item = &'a str>) {
         for text in texts {
-            self.texts.push_str(text);
-            // More would not fit into the guest's memory: lowering it fails.
-            self.ends.push(u32::try_from(self.texts.len()).unwrap_or(u32::MAX));
+            let mut left = text.len();
+            while left >= BASE {
+                self.0.push(digit(BASE + left % BASE));
+                left /= BASE;
+            }
+            self.0.push(digit(left));
+            self.0.push_str(text);
         }
     }
 
@@ -82,7 +89,7 @@ impl Packing {
 
     /// Gives back what a large text took.
     pub(crate) fn rest(&mut self) {
-        self.texts.clear();
-        self.texts.shrink_to(KEPT_BYTES);
+        self.0.clear();
+        self.0.shrink_to(KEPT_BYTES);
     }
 }

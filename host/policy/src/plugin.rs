@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre, Resource};
 
-use crate::answer::{self, Decision};
+use crate::answer::{self, Decision, Treated, Treatment};
+use crate::bindings::exports::isthmus::policy::packed_access_hook::Ruling;
 use crate::bindings::exports::isthmus::policy::{audit_hook, content_hook, lifecycle};
 use crate::bindings::isthmus::policy::types;
 use crate::breaker::Failures;
@@ -135,7 +136,11 @@ impl Plugin {
             let Live { store, instance, guests, packing, .. } = live;
             match guests.access.of(self.hooks.access.as_ref(), store, instance)? {
                 Form::Plain(hook) => hook.call_decide(store, lower::call(call, &lower::pairs(&call.attributes))),
-                Form::Packed(hook) => hook.call_decide(store, packing.pack(call, &[], &[])),
+                Form::Packed(hook) => Ok(match hook.call_decide(&mut *store, packing.pack(call, &[], &[]))? {
+                    Ruling::Allow => types::Decision::Allow,
+                    Ruling::Deny => types::Decision::Deny(hook.call_why(store)?),
+                    Ruling::Abstain => types::Decision::Abstain,
+                }),
             }
         })
     }
@@ -153,26 +158,33 @@ impl Plugin {
                     hook.call_judge(store, lower::call(call, &attributes), item, lent)
                 }
                 Form::Packed(hook) => {
-                    hook.call_judge(store, packing.pack(call, &[&item.kind, text], &item.attributes), lent)
+                    let packed = packing.pack(call, &[&item.kind, text], &item.attributes);
+                    match hook.call_passes(&mut *store, packed, lent)? {
+                        true => Ok(types::Judgement { verdict: types::Verdict::Pass, labels: Vec::new() }),
+                        false => hook.call_judged(store),
+                    }
                 }
             }
         })
     }
 
     /// Asks the audit hook.
-    pub(crate) fn treat(&self, event: &Event) -> Timed<types::Treatment> {
-        self.run(None, answer::treatment, |live| {
+    pub(crate) fn treat(&self, event: &Event) -> Timed<Treatment> {
+        let believe = |said| answer::treatment(said, event);
+        self.run(None, believe, |live| {
             let Live { store, instance, guests, packing, .. } = live;
             match guests.audit.of(self.hooks.audit.as_ref(), store, instance)? {
                 Form::Plain(hook) => {
                     let (attributes, fields) = (lower::pairs(&event.call.attributes), lower::pairs(&event.fields));
                     let call = lower::call(&event.call, &attributes);
                     let event = audit_hook::Event { call, outcome: &event.outcome, code: event.code, fields: &fields };
-                    hook.call_treat(store, event)
+                    hook.call_treat(store, event).map(Treated::Plain)
                 }
                 Form::Packed(hook) => {
                     let packed = packing.pack(&event.call, &[&event.outcome], &event.fields);
-                    hook.call_treat(store, packed, event.code)
+                    let marks = hook.call_treat(&mut *store, packed, event.code)?;
+                    let sinks = if marks.sinks { hook.call_sinks(store)? } else { Vec::new() };
+                    Ok(Treated::Packed(marks, sinks))
                 }
             }
         })

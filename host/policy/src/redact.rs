@@ -1,43 +1,70 @@
 //! Redactions: plugins say which field, the host does it, so that the key never leaves it.
 
 use crate::bindings::isthmus::policy::types::Redaction;
+use crate::call::Event;
 
 /// Bytes of a keyed hash that are recorded: enough to tell values apart.
 const HASH_BYTES: usize = 16;
 /// What a hashed value begins with.
 pub(crate) const HASHED: &str = "blake3k:";
 
-/// What all audit plugins together want done, by field. Where two name the same field the one that
-/// shows less holds: drop, then hash, then mask.
-#[derive(Default)]
-pub(crate) struct Redactions(Vec<(String, Redaction)>);
+/// Places of an event's fields, as bits of a number: `actor`, `target`, the first field, …
+pub(crate) const ACTOR: usize = 0;
+pub(crate) const TARGET: usize = 1;
+pub(crate) const FIRST: usize = 2;
+/// Of that field and of all after it: then more is redacted, never less.
+const LAST: usize = 63;
+
+/// What audit plugins want done, by the places of an event's fields. Where they want different things of one field the one
+/// that shows less holds: drop, then hash, then mask.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Redactions {
+    pub(crate) drop: u64,
+    pub(crate) hash: u64,
+    pub(crate) mask: u64,
+}
 
 impl Redactions {
-    pub(crate) fn add(&mut self, field: String, redaction: Redaction) {
-        match self.0.iter_mut().find(|(name, _)| *name == field) {
-            Some((_, kept)) if strength(redaction) > strength(*kept) => *kept = redaction,
-            Some(_) => {}
-            None => self.0.push((field, redaction)),
+    /// Those of an event's fields that have these names.
+    pub(crate) fn named(event: &Event, redactions: Vec<(String, Redaction)>) -> Self {
+        let mut all = Self::default();
+        for (field, redaction) in redactions {
+            let kind = match redaction {
+                Redaction::Drop => &mut all.drop,
+                Redaction::Hash => &mut all.hash,
+                Redaction::Mask => &mut all.mask,
+            };
+            let names = ["actor", "target"].into_iter().chain(event.fields.iter().map(|(name, _)| name.as_str()));
+            let places = names.enumerate().filter(|(_, name)| *name == field);
+            *kind |= places.fold(0, |bits, (place, _)| bits | bit(place));
         }
+        all
+    }
+
+    pub(crate) fn join(&mut self, more: Self) {
+        self.drop |= more.drop;
+        self.hash |= more.hash;
+        self.mask |= more.mask;
     }
 
     /// The value as it may be recorded; none if it may not be.
-    pub(crate) fn apply(&self, key: &[u8; 32], field: &str, value: &str) -> Option<String> {
-        match self.0.iter().find(|(name, _)| name == field).map(|(_, redaction)| redaction) {
-            None => Some(value.to_owned()),
-            Some(Redaction::Drop) => None,
-            Some(Redaction::Mask) => Some(mask(value)),
-            Some(Redaction::Hash) => Some(hash(key, value)),
+    pub(crate) fn apply(self, key: &[u8; 32], place: usize, value: &str) -> Option<String> {
+        let wanted = |places: u64| places & bit(place) != 0;
+        if wanted(self.drop) {
+            return None;
         }
+        Some(if wanted(self.hash) {
+            hash(key, value)
+        } else if wanted(self.mask) {
+            mask(value)
+        } else {
+            value.to_owned()
+        })
     }
 }
 
-fn strength(redaction: Redaction) -> u8 {
-    match redaction {
-        Redaction::Mask => 0,
-        Redaction::Hash => 1,
-        Redaction::Drop => 2,
-    }
+fn bit(place: usize) -> u64 {
+    1 << place.min(LAST)
 }
 
 /// First and last character kept, the rest as `*`; of two characters or fewer nothing is kept.
@@ -57,6 +84,7 @@ fn hash(key: &[u8; 32], value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::call::{Call, Direction};
 
     #[test]
     fn a_mask_keeps_the_first_and_last_character() {
@@ -76,12 +104,46 @@ mod tests {
 
     #[test]
     fn the_redaction_that_shows_less_holds() {
-        use Redaction::{Drop, Hash, Mask};
-        let cases = [([Mask, Hash], Hash), ([Hash, Mask], Hash), ([Drop, Mask], Drop), ([Hash, Drop], Drop)];
-        for (asked, expected) in cases {
-            let mut redactions = Redactions::default();
-            asked.into_iter().for_each(|redaction| redactions.add("f".into(), redaction));
-            assert_eq!(strength(redactions.0[0].1), strength(expected), "{asked:?}");
+        let (mask, hash) = (Redactions { mask: 2, ..Redactions::default() }, Redactions { hash: 2, ..Redactions::default() });
+        let drop = Redactions { drop: 2, ..Redactions::default() };
+        let shown = |asked: &[Redactions]| {
+            let mut all = Redactions::default();
+            asked.iter().for_each(|redactions| all.join(*redactions));
+            assert_eq!(all.apply(&[1; 32], ACTOR, "alice").as_deref(), Some("alice"), "another field");
+            all.apply(&[1; 32], TARGET, "alice").map(|value| value.replace("***", ""))
+        };
+        let hashed = Some(super::hash(&[1; 32], "alice"));
+        assert_eq!(shown(&[]).as_deref(), Some("alice"));
+        assert_eq!(shown(&[mask]).as_deref(), Some("ae"));
+        assert_eq!((shown(&[mask, hash]), shown(&[hash, mask])), (hashed.clone(), hashed));
+        assert_eq!((shown(&[drop, mask]), shown(&[hash, drop])), (None, None));
+    }
+
+    fn call() -> Call {
+        Call {
+            operation: "message.send".into(),
+            direction: Direction::Inbound,
+            peer: None,
+            actor: String::new(),
+            target: String::new(),
+            time_ms: 0,
+            attributes: Vec::new(),
         }
+    }
+
+    #[test]
+    fn named_fields_are_found_wherever_they_are() {
+        use Redaction::{Drop, Hash, Mask};
+        let named = |fields: usize, redactions: &[(&str, Redaction)]| {
+            let fields = (0..fields).map(|number| (number.to_string(), String::new())).chain([("0".into(), String::new())]);
+            let event = Event { call: call(), outcome: "allowed".into(), code: 0, fields: fields.collect() };
+            let redactions = redactions.iter().map(|(name, redaction)| ((*name).to_owned(), *redaction)).collect();
+            Redactions::named(&event, redactions)
+        };
+        let got = named(3, &[("actor", Hash), ("target", Mask), ("0", Drop), ("2", Hash), ("9", Drop)]);
+        assert_eq!(got, Redactions { drop: 0b10_0100, hash: 0b1_0001, mask: 0b10 });
+        let got = named(100, &[("61", Drop), ("99", Mask)]);
+        assert_eq!((got.drop, got.mask), (1 << 63, 1 << 63), "the last place stands for all that have none");
+        assert_eq!(got.apply(&[1; 32], FIRST + 80, "x"), None);
     }
 }

@@ -11,7 +11,7 @@ use crate::generation::{Generation, Placed};
 use crate::hooks::Hooks;
 use crate::outcome::{AccessOutcome, AuditOutcome, ContentOutcome, Reason, Severity, Step, Verdict};
 use crate::plugin::{Plugin, Timed};
-use crate::redact::Redactions;
+use crate::redact::{self, Redactions};
 use crate::sandbox::now_ms;
 use crate::shadow::Shadow;
 
@@ -182,7 +182,7 @@ impl Session {
                     severest = severest.max(Some(severity(treatment.severity)));
                     outcome.detail &= treatment.detail;
                     treatment.sinks.into_iter().for_each(|sink| add_once(&mut outcome.sinks, sink));
-                    treatment.redactions.into_iter().for_each(|(field, redaction)| redactions.add(field, redaction));
+                    redactions.join(treatment.redactions);
                     outcome.steps.push(step.said("treat", None));
                 }
                 Err(fault) => {
@@ -193,17 +193,17 @@ impl Session {
         }
         outcome.severity = severest.unwrap_or(outcome.severity);
         outcome.detail |= outcome.whole;
-        self.redact(event, &redactions, &mut outcome);
+        self.redact(event, redactions, &mut outcome);
         outcome
     }
 
-    fn redact(&self, event: &Event, redactions: &Redactions, outcome: &mut AuditOutcome) {
-        let key = &self.generation.redaction_key;
-        let apply = |field: &str, value: &str| redactions.apply(key, field, value);
-        outcome.actor = apply("actor", &event.call.actor).unwrap_or_default();
-        outcome.target = apply("target", &event.call.target).unwrap_or_default();
+    fn redact(&self, event: &Event, redactions: Redactions, outcome: &mut AuditOutcome) {
+        let apply = |place: usize, value: &str| redactions.apply(&self.generation.redaction_key, place, value);
+        outcome.actor = apply(redact::ACTOR, &event.call.actor).unwrap_or_default();
+        outcome.target = apply(redact::TARGET, &event.call.target).unwrap_or_default();
+        let fields = (redact::FIRST..).zip(&event.fields);
         outcome.fields =
-            event.fields.iter().filter_map(|(name, value)| Some((name.clone(), apply(name, value)?))).collect();
+            fields.filter_map(|(place, (name, value))| Some((name.clone(), apply(place, value)?))).collect();
     }
 
     /// The plugins with a certain hook, in the bundle's order.

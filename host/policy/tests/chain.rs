@@ -181,17 +181,20 @@ const BOTH: &str = r#"(module
     (func (export "isthmus:policy/access-hook@1.0.0#decide") (param i32) (result i32) unreachable)
     (func (export "isthmus:policy/packed-access-hook@1.0.0#decide")
         (param $direction i32) (param $peer i32) (param $attributes i32) (param $time i64)
-        (param $ends i32) (param $number i32) (param $texts i32) (param $bytes i32) (result i32)
-        (if (i32.ne (local.get $number) (i32.const 10)) (then unreachable))
-        (if (i32.ne (i32.load offset=36 (local.get $ends)) (local.get $bytes)) (then unreachable))
+        (param $texts i32) (param $bytes i32) (result i32) (local $at i32)
         (if (i32.eqz (local.get $peer)) (then unreachable))
         (if (i32.ne (local.get $attributes) (i32.const 2)) (then unreachable))
-        (i32.store8 (i32.const 512) (i32.const 1))
-        (i32.store (i32.const 516) (i32.const 64))
-        (i32.store (i32.const 520) (i32.const 5))
-        (i32.store (i32.const 524) (local.get $texts))
-        (i32.store (i32.const 528) (local.get $bytes))
-        (i32.const 512)))"#;
+        (local.set $at (i32.add (local.get $texts) (local.get $bytes)))
+        (loop $each
+            (local.set $at (i32.sub (local.get $at) (i32.const 1)))
+            (if (i32.lt_u (i32.load8_u (local.get $at)) (i32.const 32)) (then (i32.store8 (local.get $at) (i32.const 124))))
+            (br_if $each (i32.gt_u (local.get $at) (local.get $texts))))
+        (i32.store (i32.const 512) (i32.const 64))
+        (i32.store (i32.const 516) (i32.const 5))
+        (i32.store (i32.const 520) (local.get $texts))
+        (i32.store (i32.const 524) (local.get $bytes))
+        (i32.const 1))
+    (func (export "isthmus:policy/packed-access-hook@1.0.0#why") (result i32) (i32.const 512)))"#;
 
 #[test]
 fn of_two_forms_of_a_hook_the_packed_one_is_asked() {
@@ -202,6 +205,6 @@ fn of_two_forms_of_a_hook_the_packed_one_is_asked() {
     std::fs::write(bundle.join("it.wasm"), guest::encode(BOTH, &[], "access+packed-access")).unwrap();
     policy.activate(&bundle, "test", "both").unwrap();
     let said = policy.begin().access(&call(Direction::Inbound, "north")).reason.unwrap();
-    let texts = "message.sendalice@northcarol@southnorthchatSceneusermessageTypetext";
+    let texts = "|message.send|alice@north|carol@south|north|||chatScene|user|messageType|text";
     assert_eq!((said.code.as_str(), said.text.as_str()), ("asked", texts));
 }

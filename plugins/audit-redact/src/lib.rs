@@ -4,6 +4,8 @@
 //! The first entry of `events` that fits an event decides. An event that none fits is recorded
 //! whole, and as grave as its outcome.
 
+use std::borrow::Cow;
+
 use isthmus_plugin::{Audit, Diagnostic, Event, Patterns, Plugin, Redaction, Severity, Treatment, export_plugin};
 use serde::Deserialize;
 
@@ -86,16 +88,16 @@ impl Plugin for AuditRedact {
 }
 
 impl Audit for AuditRedact {
-    fn treat(&self, event: &Event) -> Treatment {
+    fn treat(&self, event: &Event) -> Treatment<'_> {
         let by_outcome = severity_of(event.outcome);
         match self.entries.iter().find(|entry| entry.fits(event)) {
             Some(entry) => Treatment {
                 severity: entry.severity.unwrap_or(by_outcome),
-                redactions: entry.redactions.clone(),
+                redactions: Cow::Borrowed(&entry.redactions),
                 detail: entry.detail,
-                sinks: entry.sinks.clone(),
+                sinks: Cow::Borrowed(&entry.sinks),
             },
-            None => Treatment { severity: by_outcome, redactions: Vec::new(), detail: true, sinks: Vec::new() },
+            None => by_outcome.into(),
         }
     }
 }

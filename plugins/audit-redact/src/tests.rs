@@ -9,15 +9,16 @@ fn treat(settings: &str, operation: &str, outcome: &str) -> String {
     let mut call = call("north");
     call.operation = operation;
     let event = Event { call, outcome, code: 0, fields: Vec::new() };
-    let treatment = init::<AuditRedact>(settings).unwrap().treat(&event);
+    let plugin = init::<AuditRedact>(settings).unwrap();
+    let treatment = plugin.treat(&event);
     let mut said = format!("{:?}", treatment.severity);
-    for (field, redaction) in treatment.redactions {
+    for (field, redaction) in treatment.redactions.iter() {
         said += &format!(" {field}={redaction:?}");
     }
     if !treatment.detail {
         said += " skeleton";
     }
-    for sink in treatment.sinks {
+    for sink in treatment.sinks.iter() {
         said += &format!(" >{sink}");
     }
     said.replace("Severity::", "").replace("Redaction::", "").to_lowercase()

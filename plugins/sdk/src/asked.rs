@@ -109,53 +109,72 @@ fn find<'a>(pairs: &[(&'a str, &'a str)], name: &str) -> Option<&'a str> {
     pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| *value)
 }
 
-/// The texts of a packed call that are not read yet. What a host has left out is empty.
-struct Texts<'a> {
-    texts: &'a str,
-    ends: std::slice::Iter<'a, u32>,
-    at: usize,
-}
+/// The texts of a packed call that are not read yet, each behind its length. What a host has left out is empty.
+struct Texts<'a>(&'a str);
+
+/// A length's digits are to this base; those that are not its last have it added to them.
+const BASE: usize = 64;
+const DIGIT_BITS: u32 = 6;
 
 impl<'a> Texts<'a> {
     fn next(&mut self) -> &'a str {
-        let begin = self.at;
-        self.at = self.ends.next().map_or(begin, |end| *end as usize);
-        self.texts.get(begin..self.at).unwrap_or_default()
+        self.read().unwrap_or_else(|| {
+            self.0 = "";
+            ""
+        })
     }
 
-    fn pairs(&mut self, count: usize) -> Vec<(&'a str, &'a str)> {
-        (0..count).map(|_| (self.next(), self.next())).collect()
+    fn read(&mut self) -> Option<&'a str> {
+        let (mut length, mut shift) = (0usize, 0);
+        for (at, digit) in self.0.bytes().enumerate() {
+            let digit = usize::from(digit);
+            length |= (digit % BASE).checked_shl(shift)?;
+            if digit < BASE {
+                let (text, rest) = self.0.get(at + 1..)?.split_at_checked(length)?;
+                self.0 = rest;
+                return Some(text);
+            }
+            shift += DIGIT_BITS;
+        }
+        None
+    }
+
+    fn pair(&mut self) -> Option<(&'a str, &'a str)> {
+        (!self.0.is_empty()).then(|| (self.next(), self.next()))
+    }
+
+    fn pairs(&mut self, most: usize) -> Vec<(&'a str, &'a str)> {
+        std::iter::from_fn(|| self.pair()).take(most).collect()
     }
 
     fn rest(mut self) -> Vec<(&'a str, &'a str)> {
-        let count = self.ends.len() / 2;
-        self.pairs(count)
+        self.pairs(usize::MAX)
     }
 }
 
 fn unpack(packed: &Packed) -> (Call<'_>, Texts<'_>) {
-    let mut texts = Texts { texts: &packed.texts, ends: packed.ends.iter(), at: 0 };
+    let mut texts = Texts(&packed.texts);
     let (operation, actor, target) = (texts.next(), texts.next(), texts.next());
     let peer = packed.peer.then(|| Server { id: texts.next(), area: texts.next(), product: texts.next() });
-    let attributes = texts.pairs((packed.attributes as usize).min(packed.ends.len()));
+    let attributes = texts.pairs(packed.attributes as usize);
     let Packed { direction, time_ms, .. } = *packed;
     (Call { operation, direction, peer, actor, target, time_ms, attributes }, texts)
 }
 
 /// What an access hook is asked.
-pub fn call(packed: &Packed) -> Call<'_> {
+pub(crate) fn call(packed: &Packed) -> Call<'_> {
     unpack(packed).0
 }
 
 /// What a content hook is asked.
-pub fn item(packed: &Packed) -> (Call<'_>, Item<'_>) {
+pub(crate) fn item(packed: &Packed) -> (Call<'_>, Item<'_>) {
     let (call, mut texts) = unpack(packed);
     let (kind, text) = (texts.next(), texts.next());
     (call, Item { kind, text, attributes: texts.rest() })
 }
 
 /// What an audit hook is asked.
-pub fn event(packed: &Packed, code: u32) -> Event<'_> {
+pub(crate) fn event(packed: &Packed, code: u32) -> Event<'_> {
     let (call, mut texts) = unpack(packed);
     let outcome = texts.next();
     Event { call, outcome, code, fields: texts.rest() }
@@ -165,13 +184,19 @@ pub fn event(packed: &Packed, code: u32) -> Event<'_> {
 mod tests {
     use super::*;
 
+    fn behind_its_length(text: &str) -> String {
+        let (mut said, mut left) = (String::new(), text.len());
+        while left >= BASE {
+            said.push(char::from(u8::try_from(BASE + left % BASE).expect("a digit")));
+            left /= BASE;
+        }
+        said.push(char::from(u8::try_from(left).expect("a digit")));
+        said + text
+    }
+
     fn packed(peer: bool, attributes: u32, texts: &[&str]) -> Packed {
-        let ends = texts.iter().scan(0, |end, text| {
-            *end += u32::try_from(text.len()).expect("short");
-            Some(*end)
-        });
-        let (ends, texts) = (ends.collect(), texts.concat());
-        Packed { direction: Direction::Inbound, peer, attributes, time_ms: 7, ends, texts }
+        let texts = texts.iter().map(|text| behind_its_length(text)).collect();
+        Packed { direction: Direction::Inbound, peer, attributes, time_ms: 7, texts }
     }
 
     #[test]
@@ -206,12 +231,22 @@ mod tests {
     }
 
     #[test]
+    fn texts_of_any_length_come_whole() {
+        for length in [0, 1, 63, 64, 65, 4_095, 4_096, 300_000] {
+            let long = "x".repeat(length);
+            let asked = packed(false, 0, &["", "", "", "message.text", &long, "name", "value"]);
+            let (_, item) = item(&asked);
+            assert_eq!((item.text, item.attributes), (long.as_str(), vec![("name", "value")]));
+        }
+    }
+
+    #[test]
     fn what_a_host_says_wrongly_harms_nobody() {
-        let mut asked = packed(true, 1_000_000, &["王", "b"]);
-        assert_eq!(call(&asked).actor, "b");
-        for ends in [vec![1, 2], vec![3, 900], vec![3, 1], vec![u32::MAX, 0]] {
-            asked.ends = ends;
-            assert_eq!(call(&asked).attribute("name"), None);
+        let mut asked = packed(true, 1_000_000, &["a", "b"]);
+        assert_eq!((call(&asked).actor, call(&asked).attributes), ("b", vec![]));
+        for texts in ["\u{1}", "\u{1}王", "\u{7f}\u{7f}\u{7f}\u{7f}\u{7f}\u{7f}\u{7f}a", "王王", "\u{41}王"] {
+            asked.texts = texts.to_owned();
+            assert_eq!((call(&asked).operation, call(&asked).attributes), ("", vec![]), "{texts:?}");
         }
     }
 }

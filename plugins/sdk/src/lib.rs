@@ -53,10 +53,13 @@
 //! grant each of them. The logic is ordinary Rust: `cargo test` runs it on the developer's own
 //! machine, where [`testing`] plays the host.
 
+mod answered;
 mod asked;
 #[doc(hidden)]
 pub mod bindings;
 mod body;
+#[doc(hidden)]
+pub mod glue;
 #[cfg(any(target_arch = "wasm32", test))]
 mod heap;
 mod host;
@@ -71,6 +74,7 @@ pub mod testing;
 #[global_allocator]
 static HEAP: heap::Heap = heap::Heap::new();
 
+pub use answered::Treatment;
 pub use asked::{Call, Event, Item, Server};
 /// How loud a line of [`log`] is.
 ///
@@ -134,20 +138,6 @@ pub use bindings::imports::isthmus::policy::types::Redaction;
 /// ```
 #[doc(inline)]
 pub use bindings::imports::isthmus::policy::types::Severity;
-/// How an event is recorded.
-///
-/// ```
-/// use isthmus_plugin::{Redaction, Severity, Treatment};
-/// let treatment = Treatment {
-///     severity: Severity::Notice,
-///     redactions: vec![("text".into(), Redaction::Mask)],
-///     detail: true,
-///     sinks: vec![],
-/// };
-/// assert!(treatment.detail);
-/// ```
-#[doc(inline)]
-pub use bindings::imports::isthmus::policy::types::Treatment;
 /// What becomes of a text or file.
 ///
 /// ```
@@ -178,6 +168,4 @@ pub use bindings::lifecycle::exports::isthmus::policy::lifecycle::Severity as Di
 pub use body::Body;
 pub use host::{clock, counters, directory, lists, log, metrics};
 pub use pattern::Patterns;
-#[doc(hidden)]
-pub use plugin::glue;
 pub use plugin::{Access, Audit, Content, Plugin};

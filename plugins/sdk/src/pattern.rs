@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use rustc_hash::FxBuildHasher;
+
 /// A set of patterns. Letters are compared without regard to case (R13: IDs that differ only in
 /// case are one ID); `*` stands for any number of characters, none included. Plain names are
 /// looked up at once, however many there are; patterns with `*` are tried one by one.
@@ -13,8 +15,8 @@ use std::collections::HashMap;
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Patterns {
-    /// By name, its place among the patterns.
-    names: HashMap<Box<str>, u32>,
+    /// By name, its place among the patterns. The names are the operator's: nobody else can choose ones that collide.
+    names: HashMap<Box<str>, u32, FxBuildHasher>,
     wild: Vec<(Box<str>, u32)>,
     all: Option<u32>,
 }
@@ -57,7 +59,7 @@ impl<S: AsRef<str>> FromIterator<S> for Patterns {
     fn from_iter<I: IntoIterator<Item = S>>(patterns: I) -> Self {
         let patterns = patterns.into_iter();
         // Growing would leave holes, which every snapshot carries along.
-        let mut set = Self { names: HashMap::with_capacity(patterns.size_hint().0), ..Self::default() };
+        let mut set = Self { names: HashMap::with_capacity_and_hasher(patterns.size_hint().0, FxBuildHasher), ..Self::default() };
         for (place, pattern) in (0..).zip(patterns) {
             let pattern = pattern.as_ref().trim().to_lowercase();
             if pattern == "*" {

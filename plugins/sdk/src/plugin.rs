@@ -2,7 +2,8 @@
 
 use serde::de::DeserializeOwned;
 
-use crate::{Body, Call, Decision, Diagnostic, Event, Item, Judgement, Treatment};
+use crate::answered::Treatment;
+use crate::{Body, Call, Decision, Diagnostic, Event, Item, Judgement};
 
 /// What every plugin has: settings, and a value made of them once. The crate's own page has a whole one.
 ///
@@ -113,15 +114,15 @@ pub trait Content: Plugin {
 /// #     fn init(_: serde::de::IgnoredAny) -> Result<Self, String> { Ok(Self) }
 /// # }
 /// impl Audit for Discreet {
-///     fn treat(&self, _event: &Event) -> Treatment {
-///         let redactions = vec![("text".into(), Redaction::Drop)];
-///         Treatment { severity: Severity::Info, redactions, detail: true, sinks: vec![] }
+///     fn treat(&self, _event: &Event) -> Treatment<'_> {
+///         let redactions = vec![("text".into(), Redaction::Drop)].into();
+///         Treatment { redactions, ..Severity::Info.into() }
 ///     }
 /// }
 /// ```
 pub trait Audit: Plugin {
     /// Asked for every event after its decision. It can reduce what is kept, never prevent it.
-    fn treat(&self, event: &Event) -> Treatment;
+    fn treat(&self, event: &Event) -> Treatment<'_>;
 }
 
 /// Exports a plugin's hooks: `export_plugin!(MyPlugin: access, content, audit)`, any of the three.
@@ -167,88 +168,49 @@ macro_rules! export_plugin {
 macro_rules! export_hook {
     (access) => {
         impl $crate::glue::access::Guest for Exported {
-            fn decide(call: $crate::glue::Packed) -> $crate::Decision {
-                $crate::Access::decide($crate::glue::ready(&INITIALISED), &$crate::glue::call(&call))
+            fn decide(call: $crate::glue::Packed) -> $crate::glue::access::Ruling {
+                $crate::glue::decide($crate::glue::ready(&INITIALISED), &call)
+            }
+            fn why() -> $crate::Reason {
+                $crate::glue::why()
             }
         }
-        const _: fn($crate::glue::Packed) -> $crate::Decision = <Exported as $crate::glue::access::Guest>::decide;
+        const _: fn($crate::glue::Packed) -> $crate::glue::access::Ruling =
+            <Exported as $crate::glue::access::Guest>::decide;
         #[cfg(target_arch = "wasm32")]
         $crate::glue::export_access!(Exported with_types_in $crate::bindings::access);
     };
     (content) => {
         impl $crate::glue::content::Guest for Exported {
-            fn judge(
+            fn passes(
                 item: $crate::glue::Packed,
                 body: ::std::option::Option<&$crate::glue::HostBody>,
-            ) -> $crate::Judgement {
-                let (call, item) = $crate::glue::item(&item);
-                let body = body.map($crate::Body::from);
-                $crate::Content::judge($crate::glue::ready(&INITIALISED), &call, &item, body)
+            ) -> bool {
+                $crate::glue::passes($crate::glue::ready(&INITIALISED), &item, body)
+            }
+            fn judged() -> $crate::Judgement {
+                $crate::glue::judged()
             }
         }
         const _: fn(
             $crate::glue::Packed,
             ::std::option::Option<&$crate::glue::HostBody>,
-        ) -> $crate::Judgement = <Exported as $crate::glue::content::Guest>::judge;
+        ) -> bool = <Exported as $crate::glue::content::Guest>::passes;
         #[cfg(target_arch = "wasm32")]
         $crate::glue::export_content!(Exported with_types_in $crate::bindings::content);
     };
     (audit) => {
         impl $crate::glue::audit::Guest for Exported {
-            fn treat(event: $crate::glue::Packed, code: u32) -> $crate::Treatment {
-                $crate::Audit::treat($crate::glue::ready(&INITIALISED), &$crate::glue::event(&event, code))
+            fn treat(event: $crate::glue::Packed, code: u32) -> $crate::glue::audit::Marks {
+                $crate::glue::treat($crate::glue::ready(&INITIALISED), &event, code)
+            }
+            fn sinks() -> ::std::vec::Vec<::std::string::String> {
+                $crate::glue::sinks()
             }
         }
-        const _: fn($crate::glue::Packed, u32) -> $crate::Treatment = <Exported as $crate::glue::audit::Guest>::treat;
+        const _: fn($crate::glue::Packed, u32) -> $crate::glue::audit::Marks =
+            <Exported as $crate::glue::audit::Guest>::treat;
         #[cfg(target_arch = "wasm32")]
         $crate::glue::export_audit!(Exported with_types_in $crate::bindings::audit);
     };
-}
-
-/// What the exported functions call: no part of the interface for plugins.
-#[allow(missing_docs, reason = "for the macro's use")]
-pub mod glue {
-    use std::sync::OnceLock;
-
-    use super::Plugin;
-    use crate::{Diagnostic, DiagnosticSeverity, settings};
-
-    pub use crate::asked::{call, event, item};
-    pub use crate::bindings::access::export_access;
-    pub use crate::bindings::access::exports::isthmus::policy::packed_access_hook as access;
-    pub use crate::bindings::audit::export_audit;
-    pub use crate::bindings::audit::exports::isthmus::policy::packed_audit_hook as audit;
-    pub use crate::bindings::content::export_content;
-    pub use crate::bindings::content::exports::isthmus::policy::packed_content_hook as content;
-    pub use crate::bindings::imports::isthmus::policy::message::Body as HostBody;
-    pub use crate::bindings::imports::isthmus::policy::types::Packed;
-    pub use crate::bindings::lifecycle::export_lifecycle;
-    pub use crate::bindings::lifecycle::exports::isthmus::policy::lifecycle;
-
-    /// Shape first, then the plugin's own check.
-    pub fn validate<P: Plugin>(json: &str) -> Vec<Diagnostic> {
-        match settings::parse::<P::Settings>(json) {
-            Ok(settings) => P::check(&settings),
-            Err(diagnostic) => vec![diagnostic],
-        }
-    }
-
-    /// Refuses what [`validate`] refuses, so that no host can forget to ask.
-    pub fn init<P: Plugin>(slot: &OnceLock<P>, json: &str) -> Result<(), String> {
-        let settings = settings::parse::<P::Settings>(json).map_err(|wrong| wrong.to_string())?;
-        let errors = P::check(&settings);
-        if let Some(wrong) = errors.iter().find(|d| d.severity == DiagnosticSeverity::Error) {
-            return Err(wrong.to_string());
-        }
-        let plugin = P::init(settings)?;
-        let set = slot.set(plugin).map_err(|_| "init was called twice".to_owned());
-        #[cfg(target_arch = "wasm32")]
-        crate::HEAP.start_anew();
-        set
-    }
-
-    /// The initialised plugin.
-    pub fn ready<P>(slot: &OnceLock<P>) -> &P {
-        slot.get().expect("the host calls init before any hook")
-    }
 }

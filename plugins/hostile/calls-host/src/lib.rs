@@ -61,7 +61,7 @@ impl Content for CallsHost {
 }
 
 impl Audit for CallsHost {
-    fn treat(&self, _: &Event) -> Treatment {
+    fn treat(&self, _: &Event) -> Treatment<'_> {
         self.call()
     }
 }

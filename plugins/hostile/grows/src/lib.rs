@@ -37,7 +37,7 @@ impl Content for Grows {
 }
 
 impl Audit for Grows {
-    fn treat(&self, _: &Event) -> Treatment {
+    fn treat(&self, _: &Event) -> Treatment<'_> {
         grow()
     }
 }

@@ -75,8 +75,8 @@ impl Content for HugeOutput {
 }
 
 impl Audit for HugeOutput {
-    fn treat(&self, _: &Event) -> Treatment {
-        Treatment { severity: Severity::Info, redactions: Vec::new(), detail: true, sinks: self.texts() }
+    fn treat(&self, _: &Event) -> Treatment<'_> {
+        Treatment { sinks: self.texts().into(), ..Severity::Info.into() }
     }
 }
 

@@ -32,8 +32,8 @@ impl Content for InitHangs {
 }
 
 impl Audit for InitHangs {
-    fn treat(&self, _: &Event) -> Treatment {
-        Treatment { severity: Severity::Info, redactions: Vec::new(), detail: true, sinks: Vec::new() }
+    fn treat(&self, _: &Event) -> Treatment<'_> {
+        Severity::Info.into()
     }
 }
 

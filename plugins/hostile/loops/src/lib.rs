@@ -36,7 +36,7 @@ impl Content for Loops {
 }
 
 impl Audit for Loops {
-    fn treat(&self, _: &Event) -> Treatment {
+    fn treat(&self, _: &Event) -> Treatment<'_> {
         for_ever()
     }
 }

@@ -34,7 +34,7 @@ impl Content for Traps {
 }
 
 impl Audit for Traps {
-    fn treat(&self, _: &Event) -> Treatment {
+    fn treat(&self, _: &Event) -> Treatment<'_> {
         fall("treat")
     }
 }

@@ -13,7 +13,7 @@ pub struct Settings {
 
 /// What the settings become, once: each call starts from a snapshot of it.
 pub struct Hide {
-    fields: Vec<String>,
+    redactions: Vec<(String, Redaction)>,
 }
 
 impl Plugin for Hide {
@@ -21,18 +21,14 @@ impl Plugin for Hide {
     const SCHEMA: &'static str = include_str!("schema.json");
 
     fn init(settings: Settings) -> Result<Self, String> {
-        Ok(Self { fields: settings.hidden })
+        Ok(Self { redactions: settings.hidden.into_iter().map(|field| (field, Redaction::Drop)).collect() })
     }
 }
 
 impl Audit for Hide {
-    fn treat(&self, event: &Event) -> Treatment {
-        Treatment {
-            severity: if event.outcome == "allowed" { Severity::Info } else { Severity::Warning },
-            redactions: self.fields.iter().map(|field| (field.clone(), Redaction::Drop)).collect(),
-            detail: true,
-            sinks: Vec::new(),
-        }
+    fn treat(&self, event: &Event) -> Treatment<'_> {
+        let severity = if event.outcome == "allowed" { Severity::Info } else { Severity::Warning };
+        Treatment { redactions: self.redactions.as_slice().into(), ..severity.into() }
     }
 }
 
