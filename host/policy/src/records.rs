@@ -13,9 +13,10 @@ use crate::rehearsal::{EXAMPLES, Example};
 /// Records that the candidate's audit plugins would have made otherwise, in one way.
 #[derive(Clone, Debug, Serialize)]
 pub struct RecordChange {
-    /// A field's name, `actor` or `target`; `severity`; `detail` for all that a record may leave out.
+    /// A field's name, `actor` or `target`; `severity`; `sinks`; `detail` for all that a record may leave out.
     pub what: String,
-    /// As it was recorded: `kept`, `left out`, `hashed`, `masked`, `failed` (whole, since a plugin failed), or how grave.
+    /// As it was recorded: `kept`, `left out`, `hashed`, `masked`, `failed` (whole, since a plugin failed), or how grave; names of
+    /// sinks, or `none`.
     pub recorded: String,
     /// As the candidate would have it recorded, in the same words.
     pub candidate: String,
@@ -38,22 +39,25 @@ pub(crate) struct Kept<'a> {
 #[derive(Default)]
 pub(crate) struct Records {
     /// By what, as it was and as it would be: how often, and examples.
-    changes: BTreeMap<(String, String, &'static str), (u64, Vec<Example>)>,
+    changes: BTreeMap<[String; 3], (u64, Vec<Example>)>,
 }
 
 impl Records {
     pub(crate) fn add(&mut self, event: &Event, kept: &Kept<'_>, candidate: &AuditOutcome) {
-        let mut change = |what: &str, recorded: &str, would: &'static str| {
+        let mut change = |what: &str, recorded: &str, would: &str| {
             if recorded == would {
                 return;
             }
-            let known = self.changes.entry((what.to_owned(), recorded.to_owned(), would)).or_default();
+            let known = self.changes.entry([what, recorded, would].map(str::to_owned)).or_default();
             known.0 += 1;
             if known.1.len() < EXAMPLES {
                 known.1.push(example(event, kept, recorded, candidate, would));
             }
         };
         change("severity", kept.severity, candidate.severity.as_str());
+        if let Some(outcome) = kept.outcome {
+            change("sinks", &sinks(outcome), &sinks(candidate));
+        }
         let (recorded, would) = (kept.outcome.map_or("kept", detail), detail(candidate));
         change("detail", recorded, would);
         if (recorded, would) != ("kept", "kept") {
@@ -68,14 +72,12 @@ impl Records {
     /// The most frequent first.
     pub(crate) fn changes(&self) -> Vec<RecordChange> {
         let change =
-            |((what, recorded, candidate), (count, examples)): (&(String, String, &str), &(u64, Vec<Example>))| {
-                RecordChange {
-                    what: what.clone(),
-                    recorded: recorded.clone(),
-                    candidate: (*candidate).to_owned(),
-                    count: *count,
-                    examples: examples.clone(),
-                }
+            |([what, recorded, candidate], (count, examples)): (&[String; 3], &(u64, Vec<Example>))| RecordChange {
+                what: what.clone(),
+                recorded: recorded.clone(),
+                candidate: candidate.clone(),
+                count: *count,
+                examples: examples.clone(),
             };
         let mut changes: Vec<_> = self.changes.iter().map(change).collect();
         changes.sort_by_key(|change| std::cmp::Reverse(change.count));
@@ -89,6 +91,13 @@ fn detail(outcome: &AuditOutcome) -> &'static str {
         AuditOutcome { detail: false, .. } => "left out",
         AuditOutcome { .. } => "kept",
     }
+}
+
+/// Their names in an order that does not matter.
+fn sinks(outcome: &AuditOutcome) -> String {
+    let mut names: Vec<&str> = outcome.sinks.iter().map(String::as_str).collect();
+    names.sort_unstable();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 /// What a record may leave out, by name.

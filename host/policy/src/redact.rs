@@ -104,7 +104,8 @@ mod tests {
 
     #[test]
     fn the_redaction_that_shows_less_holds() {
-        let (mask, hash) = (Redactions { mask: 2, ..Redactions::default() }, Redactions { hash: 2, ..Redactions::default() });
+        let (mask, hash) =
+            (Redactions { mask: 2, ..Redactions::default() }, Redactions { hash: 2, ..Redactions::default() });
         let drop = Redactions { drop: 2, ..Redactions::default() };
         let shown = |asked: &[Redactions]| {
             let mut all = Redactions::default();
@@ -135,7 +136,8 @@ mod tests {
     fn named_fields_are_found_wherever_they_are() {
         use Redaction::{Drop, Hash, Mask};
         let named = |fields: usize, redactions: &[(&str, Redaction)]| {
-            let fields = (0..fields).map(|number| (number.to_string(), String::new())).chain([("0".into(), String::new())]);
+            let fields =
+                (0..fields).map(|number| (number.to_string(), String::new())).chain([("0".into(), String::new())]);
             let event = Event { call: call(), outcome: "allowed".into(), code: 0, fields: fields.collect() };
             let redactions = redactions.iter().map(|(name, redaction)| ((*name).to_owned(), *redaction)).collect();
             Redactions::named(&event, redactions)

@@ -153,7 +153,7 @@ fn a_shadow_tells_what_would_be_recorded_otherwise_than_it_is() {
     let rule = |settings: &str| with("audit-redact", &format!("[[plugin.settings.events]]\n{settings}\n"));
     house.activate(&policy, &rule("fields = { actor = \"hash\", text = \"mask\" }"));
     let candidate = "outcomes = [\"allowed\"]\nfields = { actor = \"hash\", target = \"mask\", text = \"drop\" }\n\
-                     severity = \"notice\"\n[[plugin.settings.events]]\noutcomes = [\"denied\"]\ndetail = false\n\
+                     severity = \"notice\"\nsinks = [\"siem\", \"file\"]\n[[plugin.settings.events]]\noutcomes = [\"denied\"]\ndetail = false\n\
                      severity = \"info\"";
     policy.shadow_start(&bundle(&house, "quiet", &rule(candidate)), "ops").unwrap();
     for outcome in ["allowed", "allowed", "denied"] {
@@ -162,13 +162,14 @@ fn a_shadow_tells_what_would_be_recorded_otherwise_than_it_is() {
     let report = heard(&policy, 3);
     let expected = [
         ("severity", "info", "notice", 2),
+        ("sinks", "none", "file, siem", 2),
         ("target", "kept", "masked", 2),
         ("text", "masked", "left out", 2),
         ("detail", "kept", "left out", 1),
         ("severity", "warning", "info", 1),
     ];
     assert_eq!(ways(&report.records), expected, "what both do alike is no change");
-    let example = &report.records[1].examples[0];
+    let example = &report.records[2].examples[0];
     assert_eq!((&*example.operation, &*example.target), ("message.send", "carol@south"));
     assert!(example.actor.starts_with("blake3k:"), "the report shows no more of people than the log: {example:?}");
     assert_eq!((&*example.active.outcome, &*example.candidate.outcome), ("kept", "masked"));

@@ -158,7 +158,7 @@ export class Policy {
       comparison.disagreements.map((one) => this.differing(`${one.active} ${one.candidate}`, t("shadow.differ", { n: one.count, active: one.active, candidate: one.candidate }), one.examples)),
       h("h3", null, t("shadow.records")),
       h("p", { class: "hint" }, t("shadow.events", { n: report.events }), report.records.length === 0 && report.events > 0 && [" ", t("shadow.samerecords")]),
-      report.records.map((one) => this.differing(`${one.what} ${one.recorded} ${one.candidate}`, t("shadow.record", { n: one.count, what: part(one.what), active: treated(one.recorded), candidate: treated(one.candidate) }), one.examples)),
+      report.records.map((one) => this.differing(`${one.what} ${one.recorded} ${one.candidate}`, t("shadow.record", { n: one.count, what: part(one.what), active: treated(one, one.recorded), candidate: treated(one, one.candidate) }), one.examples)),
       found(report.diagnostics));
   }
 
@@ -218,8 +218,8 @@ async function base64(file) {
 }
 
 /** A record's part, and what becomes of it. */
-const part = (what) => (["actor", "target", "severity", "detail"].includes(what) ? t(`record.${what}`) : what);
-const treated = (how) => t(`treated.${how.replace(" ", "")}`);
+const part = (what) => (["actor", "target", "severity", "sinks", "detail"].includes(what) ? t(`record.${what}`) : what);
+const treated = ({ what }, how) => (what === "sinks" && how !== "none" ? how : t(`treated.${how.replace(" ", "")}`));
 
 const fact = (term, value) => [h("dt", null, term), h("dd", null, value)];
 
