@@ -49,7 +49,14 @@ pub(crate) fn marks(treatment: &Treatment, event: &Event) -> Marks {
         };
         *kind |= places(field, event);
     }
-    Marks { severity: treatment.severity, detail: treatment.detail, drop, hash, mask, sinks: !treatment.sinks.is_empty() }
+    Marks {
+        severity: treatment.severity,
+        detail: treatment.detail,
+        drop,
+        hash,
+        mask,
+        sinks: !treatment.sinks.is_empty(),
+    }
 }
 
 /// Where the event has this field. Two may have one name.

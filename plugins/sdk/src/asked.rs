@@ -117,14 +117,23 @@ const BASE: usize = 64;
 const DIGIT_BITS: u32 = 6;
 
 impl<'a> Texts<'a> {
+    #[inline]
     fn next(&mut self) -> &'a str {
-        self.read().unwrap_or_else(|| {
+        // Most texts are short: theirs is the only digit.
+        if let Some(length) = self.0.bytes().next().map(usize::from).filter(|digit| *digit < BASE)
+            && let (Some(text), Some(rest)) = (self.0.get(1..=length), self.0.get(1 + length..))
+        {
+            self.0 = rest;
+            return text;
+        }
+        self.long().unwrap_or_else(|| {
             self.0 = "";
             ""
         })
     }
 
-    fn read(&mut self) -> Option<&'a str> {
+    #[cold]
+    fn long(&mut self) -> Option<&'a str> {
         let (mut length, mut shift) = (0usize, 0);
         for (at, digit) in self.0.bytes().enumerate() {
             let digit = usize::from(digit);

@@ -17,7 +17,7 @@ use rustc_hash::FxBuildHasher;
 pub struct Patterns {
     /// By name, its place among the patterns. The names are the operator's: nobody else can choose ones that collide.
     names: HashMap<Box<str>, u32, FxBuildHasher>,
-    wild: Vec<(Box<str>, u32)>,
+    wild: Vec<(Wild, u32)>,
     all: Option<u32>,
 }
 
@@ -45,7 +45,7 @@ impl Patterns {
         } else {
             name
         };
-        let wild = || self.wild.iter().find(|(pattern, _)| fits(pattern, name)).map(|(_, place)| *place);
+        let wild = || self.wild.iter().find(|(pattern, _)| pattern.fits(name)).map(|(_, place)| *place);
         self.names.get(name).copied().or_else(wild)
     }
 
@@ -59,13 +59,14 @@ impl<S: AsRef<str>> FromIterator<S> for Patterns {
     fn from_iter<I: IntoIterator<Item = S>>(patterns: I) -> Self {
         let patterns = patterns.into_iter();
         // Growing would leave holes, which every snapshot carries along.
-        let mut set = Self { names: HashMap::with_capacity_and_hasher(patterns.size_hint().0, FxBuildHasher), ..Self::default() };
+        let mut set =
+            Self { names: HashMap::with_capacity_and_hasher(patterns.size_hint().0, FxBuildHasher), ..Self::default() };
         for (place, pattern) in (0..).zip(patterns) {
             let pattern = pattern.as_ref().trim().to_lowercase();
             if pattern == "*" {
                 set.all.get_or_insert(place);
-            } else if pattern.contains('*') {
-                set.wild.push((pattern.into(), place));
+            } else if let Some(wild) = Wild::of(&pattern) {
+                set.wild.push((wild, place));
             } else {
                 set.names.entry(pattern.into()).or_insert(place);
             }
@@ -74,23 +75,36 @@ impl<S: AsRef<str>> FromIterator<S> for Patterns {
     }
 }
 
-/// Each part between two `*` is looked for as early as possible, the last at the end.
-fn fits(pattern: &str, name: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let first = parts.next().unwrap_or_default();
-    let Some(mut rest) = name.strip_prefix(first) else {
-        return false;
-    };
-    let Some(last) = parts.next_back() else {
-        return rest.is_empty();
-    };
-    for part in parts {
-        match rest.find(part) {
-            Some(at) => rest = &rest[at + part.len()..],
-            None => return false,
-        }
+/// A pattern with `*`, taken apart at them.
+#[derive(Clone, Debug)]
+struct Wild {
+    first: Box<str>,
+    between: Box<[Box<str>]>,
+    last: Box<str>,
+}
+
+impl Wild {
+    /// None without a `*`.
+    fn of(pattern: &str) -> Option<Self> {
+        let (first, rest) = pattern.split_once('*')?;
+        let (between, last) = rest.rsplit_once('*').unwrap_or(("", rest));
+        let between = between.split('*').filter(|part| !part.is_empty()).map(Box::from).collect();
+        Some(Self { first: first.into(), between, last: last.into() })
     }
-    rest.ends_with(last)
+
+    /// Each part between two `*` is looked for as early as possible.
+    fn fits(&self, name: &str) -> bool {
+        let Some(mut rest) = name.strip_prefix(&*self.first).and_then(|rest| rest.strip_suffix(&*self.last)) else {
+            return false;
+        };
+        self.between.iter().all(|part| match rest.find(&**part) {
+            Some(at) => {
+                rest = &rest[at + part.len()..];
+                true
+            }
+            None => false,
+        })
+    }
 }
 
 #[cfg(test)]
