@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre, Resource};
@@ -18,6 +18,7 @@ use crate::hooks::{Form, Guests, Hooks};
 use crate::lanes::Lanes;
 use crate::lower::{self, Packing};
 use crate::outcome::Verdict;
+use crate::sandbox::Instant;
 use crate::sandbox::engine::Sandbox;
 use crate::sandbox::state::{PluginHost, State};
 
@@ -202,7 +203,7 @@ impl Plugin {
         self.health.note(micros, answer.as_ref().err());
         if answer.as_ref().is_err_and(PluginFault::blames_plugin) {
             // This call is counted after its answer.
-            self.health.failures.count(self.host.window, self.host.figures.calls() + 1, Instant::now());
+            self.health.failures.count(self.host.window, self.host.figures.calls() + 1, std::time::Instant::now());
         }
         Timed { answer, micros }
     }

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
 
 use serde_json::Value;
 use wasmtime::Store;
@@ -16,6 +15,7 @@ use crate::fault::PluginFault;
 use crate::hooks::Hooks;
 use crate::lists::Lists;
 use crate::plugin::{Lane, Plugin, store};
+use crate::sandbox::Instant;
 use crate::sandbox::cache::{Cache, Known};
 use crate::sandbox::counters::Counters;
 use crate::sandbox::engine::{CORE_INSTANCES, Sandbox};

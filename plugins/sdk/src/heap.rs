@@ -2,7 +2,8 @@
 //!
 //! Of a short call, what is handed over and answered is most of the work: some small blocks, each taken and given back at
 //! once. And a call that starts from a snapshot pays for every page that it writes to, so that after `init` small blocks
-//! come out of pages of their own, not out of the gaps that `init` left.
+//! come out of the page in which the heap's own state is, not out of the gaps that `init` left; most calls write to no
+//! other but the stack's.
 #![allow(unsafe_code, reason = "an allocator hands out raw memory; this is the only place that does")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -12,11 +13,13 @@ use std::ptr::null_mut;
 /// Blocks are multiples of this, and so aligned.
 const GRAIN: usize = 16;
 /// Larger blocks are rare.
-const SMALL: usize = 512;
+const SMALL: usize = 1024;
 const CLASSES: usize = SMALL / GRAIN + 1;
 /// What is taken from the allocator behind at a time, and aligned to it: a page of the host.
 const CHUNK: usize = 4096;
 
+/// On one page with the blocks of a short call.
+#[repr(align(4096))]
 pub(crate) struct Heap(UnsafeCell<Lists>);
 
 struct Lists {
@@ -25,14 +28,22 @@ struct Lists {
     /// What is left of the newest chunk.
     next: *mut u8,
     left: usize,
+    /// The chunk for what comes after `init`.
+    own: Own,
 }
+
+/// What the page has room for beside the rest.
+#[repr(align(16))]
+struct Own([u8; CHUNK - (CLASSES + 3) * size_of::<usize>()]);
+
+const _: () = assert!(size_of::<Heap>() == CHUNK);
 
 // SAFETY: WebAssembly without threads: nobody else is there.
 unsafe impl Sync for Heap {}
 
 impl Heap {
     pub(crate) const fn new() -> Self {
-        Self(UnsafeCell::new(Lists { free: [null_mut(); CLASSES], next: null_mut(), left: 0 }))
+        Self(UnsafeCell::new(Lists { free: [null_mut(); CLASSES], next: null_mut(), left: 0, own: Own([0; _]) }))
     }
 
     /// What is allocated from now on lies together, and apart from what was there before. Small blocks that were free are
@@ -41,8 +52,7 @@ impl Heap {
         // SAFETY: single-threaded, and no reference into the lists outlives a call of this module.
         let lists = unsafe { &mut *self.0.get() };
         lists.free = [null_mut(); CLASSES];
-        lists.left = 0;
-        lists.refill();
+        (lists.next, lists.left) = (lists.own.0.as_mut_ptr(), lists.own.0.len());
     }
 }
 
@@ -139,7 +149,7 @@ mod tests {
         let heap = Heap::new();
         let fill = |block: *mut u8, size: usize, byte: u8| unsafe { block.write_bytes(byte, size) };
         let holds = |block: *mut u8, size: usize, byte: u8| (0..size).all(|at| unsafe { block.add(at).read() } == byte);
-        let sizes = [1, 15, 16, 17, 100, 500, 512, 513, 5_000];
+        let sizes = [1, 15, 16, 17, 100, 500, 512, 1_024, 1_025, 5_000];
         let blocks: Vec<_> =
             sizes.iter().cycle().take(900).map(|size| (unsafe { heap.alloc(layout(*size)) }, *size)).collect();
         for (number, (block, size)) in (0u8..=250).cycle().zip(&blocks) {
@@ -155,7 +165,11 @@ mod tests {
         let again = unsafe { heap.alloc(layout(36)) };
         assert!(blocks.iter().any(|(block, _)| block.addr().abs_diff(again.addr()) < CHUNK));
         heap.start_anew();
-        let apart = unsafe { heap.alloc(layout(36)) };
-        assert_eq!(apart.addr() % CHUNK, 0, "a page of its own");
+        let page = std::ptr::from_ref(&heap).addr();
+        let mut taken = 0;
+        while unsafe { heap.alloc(layout(1_000)) }.addr().abs_diff(page) < CHUNK {
+            taken += 1;
+        }
+        assert_eq!(taken, 3, "as many as the heap's own page has room for");
     }
 }

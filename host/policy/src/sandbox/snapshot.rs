@@ -157,12 +157,13 @@ impl ComponentInstanceState for Reader<'_> {
 pub(crate) mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
     use std::sync::Arc;
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     use wasmtime::component::{Component, Linker};
 
     use super::*;
     use crate::plugin;
+    use crate::sandbox::Instant;
     use crate::sandbox::engine::Sandbox;
     use crate::sandbox::state::{Limits, PluginHost};
     use crate::sandbox::wrapped::tests::WRAPPED;

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use wasmtime::{ResourceLimiter, StoreContextMut, UpdateDeadline};
 
 use super::counters::Counters;
+use super::Instant;
 use super::engine::Room;
 use super::ticker::{TICK, thread_cpu};
 use super::wasi::{Grants, Wasi};
