@@ -12,6 +12,10 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use support::House;
 use three::{Message, Native};
 
+/// The server's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn bench(criterion: &mut Criterion) {
     let message = Message::new();
     let Message { call, item, event } = &message;

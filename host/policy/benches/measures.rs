@@ -1,7 +1,8 @@
 //! The sandbox's figures beside what is to be reached: `cargo bench -p isthmus-policy --bench measures [-- PART…]`.
 //!
 //! Percentiles of single calls, which criterion does not give. Run it alone on the machine: what disturbs it shows in p99
-//! first. Parts: chain, threads, memory, loop, busy, neighbour, swap, activate.
+//! first. Parts: chain, threads, loop, busy, neighbour, swap, activate. What is
+//! measured of memory is in the bench `memory`.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a bench")]
 
 #[path = "../tests/support/mod.rs"]
@@ -16,12 +17,15 @@ use isthmus_policy::{Direction, Policy, Verdict};
 use support::{House, OPEN, call, text, with};
 use three::{Message, Native};
 
+/// The server's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
-    let parts: [(&str, fn()); 8] = [
+    let parts: [(&str, fn()); 7] = [
         ("chain", chain),
         ("threads", threads),
-        ("memory", memory),
         ("loop", stopped),
         ("busy", busy),
         ("neighbour", neighbour),
@@ -140,44 +144,6 @@ fn threads() {
         let best = (0..3).map(|_| pair()).fold(0.0, f64::max);
         row(&format!("two threads against one, {name}"), format!("{best:.2}"), "1.9");
     }
-}
-
-/// Kilobytes that are this process's own.
-fn private_kib() -> u64 {
-    let rollup = std::fs::read_to_string("/proc/self/smaps_rollup").unwrap();
-    let of = |line: &str| line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap();
-    rollup.lines().filter(|line| line.starts_with("Private")).map(of).sum()
-}
-
-fn memory() {
-    const LIVE: usize = 64;
-    let house = House::new();
-    let waiting = std::sync::Arc::new(three::Waiting::new(LIVE));
-    let house = House { services: waiting.clone(), ..house };
-    let policy =
-        three::policy_of(&house, &three::manifest(false).replace("black_list", "strangers = \"deny\"\nblack_list"));
-    let message = Message::new();
-    let inside = |ask: bool| {
-        let (before, begun) = (private_kib(), Barrier::new(LIVE + 1));
-        std::thread::scope(|scope| {
-            for _ in 0..LIVE {
-                scope.spawn(|| {
-                    begun.wait();
-                    if ask { drop(policy.begin().access(&message.call)) } else { waiting.wait() }
-                });
-            }
-            begun.wait();
-            waiting.all_there();
-            let used = private_kib().saturating_sub(before);
-            waiting.let_go();
-            used
-        })
-    };
-    inside(false);
-    // What the pool keeps of freed instances is theirs too: the first ones count.
-    let (threads, instances) = (inside(false), inside(true));
-    let each = instances.saturating_sub(threads) as f64 / LIVE as f64;
-    row("private memory of a live instance (access, fresh)", format!("{each:.0} KiB"), "40 KiB");
 }
 
 fn stopped() {
@@ -299,16 +265,11 @@ fn swap() {
         [three::bundle(&house, "one", &three::manifest(true)), three::bundle(&house, "two", &three::manifest(false))];
     let message = Message::new();
     let quiet = Times::of(2 * SECOND, || message.judge(&policy));
-    let swaps = |count: usize| {
-        for index in 0..count {
-            policy.activate(&bundles[index % 2], "bench", "swap").unwrap();
-        }
-    };
     let stop = AtomicBool::new(false);
     let loud = std::thread::scope(|scope| {
         scope.spawn(|| {
-            while !stop.load(Ordering::Relaxed) {
-                swaps(1);
+            for bundle in bundles.iter().cycle().take_while(|_| !stop.load(Ordering::Relaxed)) {
+                policy.activate(bundle, "bench", "swap").unwrap();
                 std::thread::sleep(Duration::from_millis(20));
             }
         });
@@ -318,14 +279,6 @@ fn swap() {
     });
     row("p99.9 of a chain, quiet", micros(quiet.at(0.999)), "");
     row("p99.9 of a chain while generations are swapped", micros(loud.at(0.999)), "+ 1 ms");
-    swaps(100);
-    let before = private_kib();
-    let started = Instant::now();
-    swaps(1_000);
-    row("a swap (mean of 1,000)", format!("{:.2} ms", started.elapsed().as_secs_f64()), "");
-    let after = private_kib();
-    let change = (after as f64 / before as f64 - 1.0) * 100.0;
-    row("memory after 1,000 swaps", format!("{before} → {after} KiB, {change:+.1} %"), "± 5 %");
 }
 
 fn activate() {

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use wasmtime::{ResourceLimiter, StoreContextMut, UpdateDeadline};
 
-use super::counters::Counters;
 use super::Instant;
+use super::counters::Counters;
 use super::engine::Room;
 use super::ticker::{TICK, thread_cpu};
 use super::wasi::{Grants, Wasi};
