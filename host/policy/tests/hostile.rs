@@ -75,7 +75,7 @@ fn who_fails_in_several_places_is_told_of_in_each() {
         [access, content].map(|steps| steps[0].fault.as_ref().unwrap().split_once("; at ").unwrap().1.to_owned())
     };
     let first = traces();
-    assert!(first[0].contains("decide") && first[1].contains("judge"), "{first:?}");
+    assert!(first[0].contains("#decide") && first[1].contains("#passes"), "{first:?}");
     (0..20).for_each(|round| assert_eq!(traces(), first, "{round}"));
 }
 

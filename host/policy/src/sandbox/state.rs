@@ -101,8 +101,10 @@ impl LogWindow {
 pub(crate) struct Budget {
     pub(crate) started: Instant,
     pub(crate) time: Duration,
-    /// The thread's CPU time at the first tick of this call, less what it had used by then.
-    cpu_base: Option<Duration>,
+    /// The thread's CPU time at the last tick of this call.
+    seen: Option<Duration>,
+    /// What of it counts.
+    used: Duration,
     pub(crate) host_calls: u32,
     pub(crate) log_lines: u32,
     /// The last line that the plugin logged as an error: a panic's message, as a rule.
@@ -139,6 +141,9 @@ const MEMORIES: usize = 8;
 /// A plugin that waits for the CPU is innocent, but not for ever: ten times its limit, and never
 /// less than what a starved machine may take between two turns of a thread.
 const WALL_FACTOR: u32 = 10;
+/// CPU time between two ticks that counts: a machine whose host takes its processors away for a while (a virtual one with a
+/// quota) has no ticks meanwhile, but may well count that while as its threads' CPU time.
+const TICKS_AT_ONCE: u32 = 4;
 const WALL_LEAST: Duration = Duration::from_secs(1);
 
 impl State {
@@ -147,7 +152,8 @@ impl State {
         let budget = Budget {
             started,
             time: Duration::from_millis(u64::from(host.limits.time_ms)),
-            cpu_base: None,
+            seen: None,
+            used: Duration::ZERO,
             host_calls: host.limits.host_calls,
             log_lines: host.limits.log_lines,
             last_error: None,
@@ -168,7 +174,8 @@ impl State {
         let limits = &self.host.limits;
         self.budget.started = started;
         self.budget.time = Duration::from_millis(u64::from(limits.time_ms));
-        self.budget.cpu_base = None;
+        self.budget.seen = None;
+        self.budget.used = Duration::ZERO;
         self.budget.host_calls = limits.host_calls;
         self.budget.log_lines = limits.log_lines;
         self.budget.last_error = None;
@@ -201,16 +208,21 @@ impl State {
     /// Each tick of a running call ends here. A plugin is stopped for the CPU time that it used,
     /// not for the time that a busy machine kept it waiting.
     pub(crate) fn on_tick(mut store: StoreContextMut<'_, Self>) -> wasmtime::Result<UpdateDeadline> {
-        let state = store.data_mut();
-        let budget = &mut state.budget;
-        let cpu = thread_cpu();
-        let wall = budget.started.elapsed();
-        let base = *budget.cpu_base.get_or_insert_with(|| cpu.saturating_sub(wall.min(TICK)));
-        if cpu.saturating_sub(base) >= budget.time || wall >= (budget.time * WALL_FACTOR).max(WALL_LEAST) {
-            let limit_ms = u32::try_from(budget.time.as_millis()).unwrap_or(u32::MAX);
-            return Err(wasmtime::Error::new(PluginFault::Timeout { limit_ms }));
+        let budget = &mut store.data_mut().budget;
+        if budget.lasts(thread_cpu(), budget.started.elapsed()) {
+            return Ok(UpdateDeadline::Continue(1));
         }
-        Ok(UpdateDeadline::Continue(1))
+        let limit_ms = u32::try_from(budget.time.as_millis()).unwrap_or(u32::MAX);
+        Err(wasmtime::Error::new(PluginFault::Timeout { limit_ms }))
+    }
+}
+
+impl Budget {
+    /// Whether the call may go on at a tick: `cpu` is its thread's CPU time, `wall` how long ago it began.
+    fn lasts(&mut self, cpu: Duration, wall: Duration) -> bool {
+        let since = self.seen.replace(cpu).map_or(wall.min(TICK), |seen| cpu.saturating_sub(seen));
+        self.used += since.min(TICK * TICKS_AT_ONCE);
+        self.used < self.time && wall < (self.time * WALL_FACTOR).max(WALL_LEAST)
     }
 }
 
@@ -264,5 +276,50 @@ pub(crate) fn count(counted: &mut BTreeMap<String, u64>, name: String, amount: u
         *sum = sum.saturating_add(amount);
     } else if counted.len() < NAMES && name.len() <= NAME_BYTES && !name.is_empty() {
         counted.insert(name, amount);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn budget(time_ms: u64) -> Budget {
+        Budget {
+            started: Instant::now(),
+            time: Duration::from_millis(time_ms),
+            seen: None,
+            used: Duration::ZERO,
+            host_calls: 0,
+            log_lines: 0,
+            last_error: None,
+        }
+    }
+
+    /// After how many ticks a call with 10 ms ends: the thread's CPU time and the time that passed, from one tick to the next.
+    fn ticks(steps: impl IntoIterator<Item = (f64, f64)>) -> Option<usize> {
+        let (mut budget, mut cpu, mut wall) = (budget(10), Duration::from_secs(7), Duration::from_micros(500));
+        let mut goes_on = |(used, passed)| {
+            let lasts = budget.lasts(cpu, wall);
+            cpu += Duration::from_secs_f64(used / 1e3);
+            wall += Duration::from_secs_f64(passed / 1e3);
+            lasts
+        };
+        steps.into_iter().position(|step| !goes_on(step))
+    }
+
+    #[test]
+    fn a_call_ends_with_its_cpu_time_or_with_the_patience_for_it() {
+        let tick = |used, passed| std::iter::repeat_n((used, passed), 10_000);
+        assert_eq!(ticks(tick(1.0, 1.0)), Some(10), "it had half a tick at the first");
+        assert_eq!(ticks(tick(0.1, 1.0)), Some(95), "a busy machine lets it wait");
+        assert_eq!(ticks(tick(0.0, 1.0)), Some(1_000), "not for ever");
+        assert_eq!(ticks(tick(3.0, 3.0)), Some(4), "a late clock counts what was used");
+    }
+
+    #[test]
+    fn what_a_machine_was_stopped_for_is_not_the_calls_time() {
+        let stopped = [(1.0, 1.0), (45.0, 45.0), (1.0, 1.0), (1.0, 1.0), (1.0, 1.0)];
+        assert_eq!(ticks(stopped), None);
+        assert_eq!(ticks(std::iter::repeat_n((45.0, 45.0), 100)), Some(3), "and yet nothing goes on for ever");
     }
 }
