@@ -121,7 +121,8 @@ impl<'a> Texts<'a> {
     fn next(&mut self) -> &'a str {
         // Most texts are short: theirs is the only digit.
         if let Some(length) = self.0.bytes().next().map(usize::from).filter(|digit| *digit < BASE)
-            && let (Some(text), Some(rest)) = (self.0.get(1..=length), self.0.get(1 + length..))
+            && let Some((text, rest)) = self.0.split_at_checked(1 + length)
+            && let Some(text) = text.get(1..)
         {
             self.0 = rest;
             return text;

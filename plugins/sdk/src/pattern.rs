@@ -35,7 +35,7 @@ impl Patterns {
     /// assert_eq!((servers.find("rival-7"), servers.find("south")), (Some(1), None));
     /// ```
     pub fn find(&self, name: &str) -> Option<u32> {
-        if self.all.is_some() {
+        if self.all.is_some() || self.is_empty() {
             return self.all;
         }
         let lower;

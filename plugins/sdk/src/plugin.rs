@@ -2,8 +2,7 @@
 
 use serde::de::DeserializeOwned;
 
-use crate::answered::Treatment;
-use crate::{Body, Call, Decision, Diagnostic, Event, Item, Judgement};
+use crate::{Body, Call, Decision, Diagnostic, Event, Item, Judgement, Treatment};
 
 /// What every plugin has: settings, and a value made of them once. The crate's own page has a whole one.
 ///
