@@ -23,6 +23,9 @@ wasmtime::component::bindgen!({
             export isthmus:policy/packed-access-hook@1.0.0;
             export isthmus:policy/packed-content-hook@1.0.0;
             export isthmus:policy/packed-audit-hook@1.0.0;
+            export isthmus:policy/packed-access-reason@1.0.0;
+            export isthmus:policy/packed-content-judgement@1.0.0;
+            export isthmus:policy/packed-audit-sinks@1.0.0;
         }
     ",
     world: "isthmus:host/plugins",

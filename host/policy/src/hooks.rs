@@ -4,7 +4,8 @@ use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre};
 
 use crate::bindings::exports::isthmus::policy::{
-    access_hook, audit_hook, content_hook, lifecycle, packed_access_hook, packed_audit_hook, packed_content_hook,
+    access_hook, audit_hook, content_hook, lifecycle, packed_access_hook, packed_access_reason, packed_audit_hook,
+    packed_audit_sinks, packed_content_hook, packed_content_judgement,
 };
 use crate::sandbox::inspect::{Anatomy, Exported};
 use crate::sandbox::state::State;
@@ -20,12 +21,21 @@ type AccessHook = Form<access_hook::GuestIndices, packed_access_hook::GuestIndic
 type ContentHook = Form<content_hook::GuestIndices, packed_content_hook::GuestIndices>;
 type AuditHook = Form<audit_hook::GuestIndices, packed_audit_hook::GuestIndices>;
 
+/// What goes with the packed hooks: looked for in an instance only when it has something to say.
+#[derive(Clone)]
+pub(crate) struct More {
+    pub(crate) reason: Option<packed_access_reason::GuestIndices>,
+    pub(crate) judgement: Option<packed_content_judgement::GuestIndices>,
+    pub(crate) sinks: Option<packed_audit_sinks::GuestIndices>,
+}
+
 /// Which hooks a component exports, as wasmtime finds them.
 #[derive(Clone)]
 pub(crate) struct Hooks {
     pub(crate) access: Option<AccessHook>,
     pub(crate) content: Option<ContentHook>,
     pub(crate) audit: Option<AuditHook>,
+    pub(crate) more: More,
     /// Where `init` runs in each new instance: a snapshot is past it.
     pub(crate) lifecycle: Option<lifecycle::GuestIndices>,
 }
@@ -52,6 +62,16 @@ macro_rules! indices {
 }
 
 indices!(access_hook, content_hook, audit_hook, packed_access_hook, packed_content_hook, packed_audit_hook);
+indices!(packed_access_reason, packed_content_judgement, packed_audit_sinks);
+
+/// An interface of an instance.
+pub(crate) fn load<I: Indices>(
+    indices: Option<&I>,
+    store: &mut Store<State>,
+    instance: &Instance,
+) -> wasmtime::Result<I::Guest> {
+    indices.ok_or_else(|| wasmtime::format_err!("it does not export this"))?.load(store, instance)
+}
 
 impl<A: Indices, B: Indices> Form<A, B> {
     fn find(pre: &InstancePre<State>, exported: Exported) -> wasmtime::Result<Option<Self>> {
@@ -72,7 +92,16 @@ impl<A: Indices, B: Indices> Form<A, B> {
 
 impl Hooks {
     pub(crate) fn of(pre: &InstancePre<State>, anatomy: &Anatomy, snapshot: bool) -> wasmtime::Result<Self> {
+        fn beside<I: Indices>(pre: &InstancePre<State>, hook: Exported) -> wasmtime::Result<Option<I>> {
+            hook.packed.then(|| I::find(pre)).transpose()
+        }
+        let more = More {
+            reason: beside(pre, anatomy.access)?,
+            judgement: beside(pre, anatomy.content)?,
+            sinks: beside(pre, anatomy.audit)?,
+        };
         Ok(Self {
+            more,
             access: Form::find(pre, anatomy.access)?,
             content: Form::find(pre, anatomy.content)?,
             audit: Form::find(pre, anatomy.audit)?,
@@ -137,6 +166,16 @@ impl Guests {
         }
         if let audit @ Some(_) = hooks.audit.as_ref() {
             self.audit.of(audit, store, instance)?;
+        }
+        let More { reason, judgement, sinks } = &hooks.more;
+        if let reason @ Some(_) = reason.as_ref() {
+            load(reason, store, instance)?;
+        }
+        if let judgement @ Some(_) = judgement.as_ref() {
+            load(judgement, store, instance)?;
+        }
+        if let sinks @ Some(_) = sinks.as_ref() {
+            load(sinks, store, instance)?;
         }
         Ok(())
     }

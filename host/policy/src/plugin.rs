@@ -14,7 +14,7 @@ use crate::bindings::isthmus::policy::types;
 use crate::breaker::Failures;
 use crate::call::{Body, Call, Event, Item};
 use crate::fault::PluginFault;
-use crate::hooks::{Form, Guests, Hooks};
+use crate::hooks::{Form, Guests, Hooks, load};
 use crate::lanes::Lanes;
 use crate::lower::{self, Packing};
 use crate::outcome::Verdict;
@@ -133,13 +133,14 @@ impl Plugin {
 
     /// Asks the access hook.
     pub(crate) fn decide(&self, call: &Call) -> Timed<Decision> {
+        let more = &self.hooks.more;
         self.run(None, answer::decision, |live| {
             let Live { store, instance, guests, packing, .. } = live;
             match guests.access.of(self.hooks.access.as_ref(), store, instance)? {
                 Form::Plain(hook) => hook.call_decide(store, lower::call(call, &lower::pairs(&call.attributes))),
                 Form::Packed(hook) => Ok(match hook.call_decide(&mut *store, packing.pack(call, &[], &[]))? {
                     Ruling::Allow => types::Decision::Allow,
-                    Ruling::Deny => types::Decision::Deny(hook.call_why(store)?),
+                    Ruling::Deny => types::Decision::Deny(load(more.reason.as_ref(), store, instance)?.call_why(store)?),
                     Ruling::Abstain => types::Decision::Abstain,
                 }),
             }
@@ -149,6 +150,7 @@ impl Plugin {
     /// Asks the content hook about an item whose text is now `text`.
     pub(crate) fn judge(&self, call: &Call, item: &Item, text: &str) -> Timed<(Verdict, Vec<String>)> {
         let body = item.body.as_ref().filter(|_| self.lends);
+        let more = &self.hooks.more;
         self.run(body, answer::judgement, |live| {
             let Live { store, instance, guests, packing, .. } = live;
             let lent = body.map(|_| Resource::new_borrow(0));
@@ -162,7 +164,7 @@ impl Plugin {
                     let packed = packing.pack(call, &[&item.kind, text], &item.attributes);
                     match hook.call_passes(&mut *store, packed, lent)? {
                         true => Ok(types::Judgement { verdict: types::Verdict::Pass, labels: Vec::new() }),
-                        false => hook.call_judged(store),
+                        false => load(more.judgement.as_ref(), store, instance)?.call_judged(store),
                     }
                 }
             }
@@ -171,7 +173,7 @@ impl Plugin {
 
     /// Asks the audit hook.
     pub(crate) fn treat(&self, event: &Event) -> Timed<Treatment> {
-        let believe = |said| answer::treatment(said, event);
+        let (more, believe) = (&self.hooks.more, |said| answer::treatment(said, event));
         self.run(None, believe, |live| {
             let Live { store, instance, guests, packing, .. } = live;
             match guests.audit.of(self.hooks.audit.as_ref(), store, instance)? {
@@ -184,7 +186,10 @@ impl Plugin {
                 Form::Packed(hook) => {
                     let packed = packing.pack(&event.call, &[&event.outcome], &event.fields);
                     let marks = hook.call_treat(&mut *store, packed, event.code)?;
-                    let sinks = if marks.sinks { hook.call_sinks(store)? } else { Vec::new() };
+                    let sinks = match marks.sinks {
+                        true => load(more.sinks.as_ref(), store, instance)?.call_sinks(store)?,
+                        false => Vec::new(),
+                    };
                     Ok(Treated::Packed(marks, sinks))
                 }
             }

@@ -194,7 +194,7 @@ const BOTH: &str = r#"(module
         (i32.store (i32.const 520) (local.get $texts))
         (i32.store (i32.const 524) (local.get $bytes))
         (i32.const 1))
-    (func (export "isthmus:policy/packed-access-hook@1.0.0#why") (result i32) (i32.const 512)))"#;
+    (func (export "isthmus:policy/packed-access-reason@1.0.0#why") (result i32) (i32.const 512)))"#;
 
 #[test]
 fn of_two_forms_of_a_hook_the_packed_one_is_asked() {
@@ -207,4 +207,15 @@ fn of_two_forms_of_a_hook_the_packed_one_is_asked() {
     let said = policy.begin().access(&call(Direction::Inbound, "north")).reason.unwrap();
     let texts = "|message.send|alice@north|carol@south|north|||chatScene|user|messageType|text";
     assert_eq!((said.code.as_str(), said.text.as_str()), ("asked", texts));
+}
+
+#[test]
+fn a_packed_hook_that_cannot_say_why_is_not_activated() {
+    let house = House::new();
+    let policy = house.open();
+    let manifest = format!("{OPEN}[[plugin]]\nname = \"it\"\ncomponent = \"it.wasm\"\n");
+    let bundle = house.bundle("alone", &[("policy.toml", &manifest)]);
+    std::fs::write(bundle.join("it.wasm"), guest::encode(BOTH, &[], "packed-access alone")).unwrap();
+    let refused = policy.activate(&bundle, "test", "alone").unwrap_err().to_string();
+    assert!(refused.contains("packed-access-reason"), "{refused}");
 }

@@ -43,7 +43,10 @@ pub mod access {
     wit_bindgen::generate!({
         inline: "
             package isthmus:plugin-access;
-            world access { export isthmus:policy/packed-access-hook@1.0.0; }
+            world access {
+                export isthmus:policy/packed-access-hook@1.0.0;
+                export isthmus:policy/packed-access-reason@1.0.0;
+            }
         ",
         path: "../../wit/1.0.0",
         pub_export_macro: true,
@@ -57,7 +60,10 @@ pub mod content {
     wit_bindgen::generate!({
         inline: "
             package isthmus:plugin-content;
-            world content { export isthmus:policy/packed-content-hook@1.0.0; }
+            world content {
+                export isthmus:policy/packed-content-hook@1.0.0;
+                export isthmus:policy/packed-content-judgement@1.0.0;
+            }
         ",
         path: "../../wit/1.0.0",
         pub_export_macro: true,
@@ -74,7 +80,10 @@ pub mod audit {
     wit_bindgen::generate!({
         inline: "
             package isthmus:plugin-audit;
-            world audit { export isthmus:policy/packed-audit-hook@1.0.0; }
+            world audit {
+                export isthmus:policy/packed-audit-hook@1.0.0;
+                export isthmus:policy/packed-audit-sinks@1.0.0;
+            }
         ",
         path: "../../wit/1.0.0",
         pub_export_macro: true,

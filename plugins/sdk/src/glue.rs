@@ -9,11 +9,15 @@ use crate::{Access, Audit, Content, Decision, Diagnostic, DiagnosticSeverity, Ju
 use crate::{asked, settings};
 
 pub use crate::bindings::access::export_access;
-pub use crate::bindings::access::exports::isthmus::policy::packed_access_hook as access;
+pub use crate::bindings::access::exports::isthmus::policy::{
+    packed_access_hook as access, packed_access_reason as reason,
+};
 pub use crate::bindings::audit::export_audit;
-pub use crate::bindings::audit::exports::isthmus::policy::packed_audit_hook as audit;
+pub use crate::bindings::audit::exports::isthmus::policy::{packed_audit_hook as audit, packed_audit_sinks as sinks};
 pub use crate::bindings::content::export_content;
-pub use crate::bindings::content::exports::isthmus::policy::packed_content_hook as content;
+pub use crate::bindings::content::exports::isthmus::policy::{
+    packed_content_hook as content, packed_content_judgement as judgement,
+};
 pub use crate::bindings::imports::isthmus::policy::message::Body as HostBody;
 pub use crate::bindings::imports::isthmus::policy::types::Packed;
 pub use crate::bindings::lifecycle::export_lifecycle;
@@ -92,6 +96,6 @@ pub fn treat(plugin: &impl Audit, packed: &Packed, code: u32) -> audit::Marks {
     marks
 }
 
-pub fn sinks() -> Vec<String> {
+pub fn told_sinks() -> Vec<String> {
     SINKS.take()
 }

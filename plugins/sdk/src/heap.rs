@@ -18,6 +18,10 @@ const CLASSES: usize = SMALL / GRAIN + 1;
 /// What is taken from the allocator behind at a time, and aligned to it: a page of the host.
 const CHUNK: usize = 4096;
 
+/// Small blocks of a modest `init` come from here: then the plugin has no other pages at all, and a page that is there has its
+/// price in each call, whether it is written to or not.
+const EARLY: usize = 2 * CHUNK;
+
 /// On one page with the blocks of a short call.
 #[repr(align(4096))]
 pub(crate) struct Heap(UnsafeCell<Lists>);
@@ -28,22 +32,33 @@ struct Lists {
     /// What is left of the newest chunk.
     next: *mut u8,
     left: usize,
+    /// Whether there is still all of `early`.
+    whole: bool,
     /// The chunk for what comes after `init`.
     own: Own,
+    /// The first chunk.
+    early: [u8; EARLY],
 }
 
-/// What the page has room for beside the rest.
+/// What the first page has room for beside the rest.
 #[repr(align(16))]
 struct Own([u8; CHUNK - (CLASSES + 3) * size_of::<usize>()]);
 
-const _: () = assert!(size_of::<Heap>() == CHUNK);
+const _: () = assert!(size_of::<Heap>() == CHUNK + EARLY);
 
 // SAFETY: WebAssembly without threads: nobody else is there.
 unsafe impl Sync for Heap {}
 
 impl Heap {
     pub(crate) const fn new() -> Self {
-        Self(UnsafeCell::new(Lists { free: [null_mut(); CLASSES], next: null_mut(), left: 0, own: Own([0; _]) }))
+        Self(UnsafeCell::new(Lists {
+            free: [null_mut(); CLASSES],
+            next: null_mut(),
+            left: 0,
+            whole: true,
+            own: Own([0; _]),
+            early: [0; _],
+        }))
     }
 
     /// What is allocated from now on lies together, and apart from what was there before. Small blocks that were free are
@@ -52,6 +67,7 @@ impl Heap {
         // SAFETY: single-threaded, and no reference into the lists outlives a call of this module.
         let lists = unsafe { &mut *self.0.get() };
         lists.free = [null_mut(); CLASSES];
+        lists.whole = false;
         (lists.next, lists.left) = (lists.own.0.as_mut_ptr(), lists.own.0.len());
     }
 }
@@ -63,6 +79,10 @@ fn class(layout: Layout) -> Option<usize> {
 
 impl Lists {
     fn refill(&mut self) -> bool {
+        if std::mem::take(&mut self.whole) {
+            (self.next, self.left) = (self.early.as_mut_ptr(), EARLY);
+            return true;
+        }
         // SAFETY: the layout is not empty.
         let chunk = unsafe { System.alloc(Layout::from_size_align_unchecked(CHUNK, CHUNK)) };
         if !chunk.is_null() {

@@ -170,6 +170,8 @@ macro_rules! export_hook {
             fn decide(call: $crate::glue::Packed) -> $crate::glue::access::Ruling {
                 $crate::glue::decide($crate::glue::ready(&INITIALISED), &call)
             }
+        }
+        impl $crate::glue::reason::Guest for Exported {
             fn why() -> $crate::Reason {
                 $crate::glue::why()
             }
@@ -187,6 +189,8 @@ macro_rules! export_hook {
             ) -> bool {
                 $crate::glue::passes($crate::glue::ready(&INITIALISED), &item, body)
             }
+        }
+        impl $crate::glue::judgement::Guest for Exported {
             fn judged() -> $crate::Judgement {
                 $crate::glue::judged()
             }
@@ -203,8 +207,10 @@ macro_rules! export_hook {
             fn treat(event: $crate::glue::Packed, code: u32) -> $crate::glue::audit::Marks {
                 $crate::glue::treat($crate::glue::ready(&INITIALISED), &event, code)
             }
+        }
+        impl $crate::glue::sinks::Guest for Exported {
             fn sinks() -> ::std::vec::Vec<::std::string::String> {
-                $crate::glue::sinks()
+                $crate::glue::told_sinks()
             }
         }
         const _: fn($crate::glue::Packed, u32) -> $crate::glue::audit::Marks =

@@ -59,7 +59,7 @@ const NOTHING: &str = r#"(module
     (func (export "isthmus:policy/lifecycle@1.0.0#init") (param i32 i32) (result i32) (i32.const 256))
     (func (export "isthmus:policy/packed-access-hook@1.0.0#decide")
         (param i32 i32 i32 i64 i32 i32) (result i32) (i32.const 0))
-    (func (export "isthmus:policy/packed-access-hook@1.0.0#why") (result i32) (i32.const 256)))"#;
+    (func (export "isthmus:policy/packed-access-reason@1.0.0#why") (result i32) (i32.const 256)))"#;
 
 /// Only such a plugin.
 pub(crate) fn nothing(house: &House, reuse: bool) -> Policy {

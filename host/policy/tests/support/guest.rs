@@ -85,7 +85,11 @@ pub(crate) fn encode(module: &str, imports: &[&str], kind: &str) -> Vec<u8> {
 pub(crate) fn encode_with(mut resolve: Resolve, module: &str, imports: &[&str], kind: &str) -> Vec<u8> {
     let mut module = wat::parse_str(module).unwrap();
     let imports: String = imports.iter().map(|name| format!("import isthmus:policy/{name}@1.0.0;\n")).collect();
-    let hooks = kind.split('+').map(|kind| format!("{kind}-hook"));
+    let hooks = kind.split('+').flat_map(|kind| match kind {
+        "packed-access alone" => vec!["packed-access-hook".to_owned()],
+        "packed-access" => vec!["packed-access-hook".to_owned(), "packed-access-reason".to_owned()],
+        kind => vec![format!("{kind}-hook")],
+    });
     let exports = hooks.chain(["lifecycle".to_owned()]).map(|name| format!("export isthmus:policy/{name}@1.0.0;\n"));
     let exports: String = exports.collect();
     let world = format!("package test:guest;\nworld guest {{\n{imports}{exports}}}\n");

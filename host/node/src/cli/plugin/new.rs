@@ -96,9 +96,11 @@ impl Kind {
 
 /// The SDK's sources, by their place below its folder.
 const SDK: &[(&str, &str)] = &[
+    ("src/answered.rs", include_str!("../../../../../plugins/sdk/src/answered.rs")),
     ("src/asked.rs", include_str!("../../../../../plugins/sdk/src/asked.rs")),
     ("src/bindings.rs", include_str!("../../../../../plugins/sdk/src/bindings.rs")),
     ("src/body.rs", include_str!("../../../../../plugins/sdk/src/body.rs")),
+    ("src/glue.rs", include_str!("../../../../../plugins/sdk/src/glue.rs")),
     ("src/heap.rs", include_str!("../../../../../plugins/sdk/src/heap.rs")),
     ("src/host.rs", include_str!("../../../../../plugins/sdk/src/host.rs")),
     ("src/lib.rs", include_str!("../../../../../plugins/sdk/src/lib.rs")),
