@@ -140,7 +140,9 @@ impl Plugin {
                 Form::Plain(hook) => hook.call_decide(store, lower::call(call, &lower::pairs(&call.attributes))),
                 Form::Packed(hook) => Ok(match hook.call_decide(&mut *store, packing.pack(call, &[], &[]))? {
                     Ruling::Allow => types::Decision::Allow,
-                    Ruling::Deny => types::Decision::Deny(load(more.reason.as_ref(), store, instance)?.call_why(store)?),
+                    Ruling::Deny => {
+                        types::Decision::Deny(load(more.reason.as_ref(), store, instance)?.call_why(store)?)
+                    }
                     Ruling::Abstain => types::Decision::Abstain,
                 }),
             }
