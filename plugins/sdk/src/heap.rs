@@ -26,14 +26,14 @@ const EARLY: usize = 2 * CHUNK;
 #[repr(align(4096))]
 pub(crate) struct Heap(UnsafeCell<Lists>);
 
+/// In this order: what each call writes to comes first.
+#[repr(C)]
 struct Lists {
     /// By size in grains: the first free block, which holds the address of the next.
     free: [*mut u8; CLASSES],
-    /// What is left of the newest chunk.
+    /// What is left of the newest chunk. There is none at first.
     next: *mut u8,
     left: usize,
-    /// Whether there is still all of `early`.
-    whole: bool,
     /// The chunk for what comes after `init`.
     own: Own,
     /// The first chunk.
@@ -55,7 +55,6 @@ impl Heap {
             free: [null_mut(); CLASSES],
             next: null_mut(),
             left: 0,
-            whole: true,
             own: Own([0; _]),
             early: [0; _],
         }))
@@ -67,7 +66,6 @@ impl Heap {
         // SAFETY: single-threaded, and no reference into the lists outlives a call of this module.
         let lists = unsafe { &mut *self.0.get() };
         lists.free = [null_mut(); CLASSES];
-        lists.whole = false;
         (lists.next, lists.left) = (lists.own.0.as_mut_ptr(), lists.own.0.len());
     }
 }
@@ -79,7 +77,7 @@ fn class(layout: Layout) -> Option<usize> {
 
 impl Lists {
     fn refill(&mut self) -> bool {
-        if std::mem::take(&mut self.whole) {
+        if self.next.is_null() {
             (self.next, self.left) = (self.early.as_mut_ptr(), EARLY);
             return true;
         }
