@@ -8,6 +8,7 @@ pub(crate) mod counters;
 pub(crate) mod engine;
 pub(crate) mod host;
 pub(crate) mod inspect;
+mod instant;
 pub(crate) mod slim;
 pub(crate) mod snapshot;
 pub(crate) mod state;
@@ -15,9 +16,7 @@ pub(crate) mod ticker;
 pub(crate) mod wasi;
 pub(crate) mod wrapped;
 
-/// The clock that each call reads twice: the processor's own counter where it can be trusted, at half of what the system's
-/// clock costs.
-pub(crate) use quanta::Instant;
+pub(crate) use instant::Instant;
 
 /// Milliseconds since 1970 UTC.
 pub(crate) fn now_ms() -> u64 {
