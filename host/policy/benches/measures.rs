@@ -1,8 +1,7 @@
 //! The sandbox's figures beside what is to be reached: `cargo bench -p isthmus-policy --bench measures [-- PART…]`.
 //!
 //! Percentiles of single calls, which criterion does not give. Run it alone on the machine: what disturbs it shows in p99
-//! first. Parts: chain, threads, loop, busy, neighbour, swap, activate. What is
-//! measured of memory is in the bench `memory`.
+//! first. Parts: chain, threads, loop, busy, neighbour, swap, activate. What is measured of memory is in the bench `memory`.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a bench")]
 
 #[path = "../tests/support/mod.rs"]

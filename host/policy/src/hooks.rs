@@ -168,14 +168,14 @@ impl Guests {
             self.audit.of(audit, store, instance)?;
         }
         let More { reason, judgement, sinks } = &hooks.more;
-        if let reason @ Some(_) = reason.as_ref() {
-            load(reason, store, instance)?;
+        if let Some(reason) = reason {
+            reason.load(&mut *store, instance)?;
         }
-        if let judgement @ Some(_) = judgement.as_ref() {
-            load(judgement, store, instance)?;
+        if let Some(judgement) = judgement {
+            judgement.load(&mut *store, instance)?;
         }
-        if let sinks @ Some(_) = sinks.as_ref() {
-            load(sinks, store, instance)?;
+        if let Some(sinks) = sinks {
+            sinks.load(store, instance)?;
         }
         Ok(())
     }

@@ -141,13 +141,13 @@ const MEMORIES: usize = 8;
 /// A plugin that waits for the CPU is innocent, but not for ever: ten times its limit, and never
 /// less than what a starved machine may take between two turns of a thread.
 const WALL_FACTOR: u32 = 10;
+const WALL_LEAST: Duration = Duration::from_secs(1);
 /// CPU time between two ticks that counts: a machine whose host takes its processors away for a while (a virtual one with a
 /// quota) has no ticks meanwhile, but may well count that while as its threads' CPU time.
 const TICKS_AT_ONCE: u32 = 4;
 /// What is left of a call's time may be less than a tick is late: then this tick ends it, not one that comes a whole tick after
 /// its time.
 const SLACK: Duration = Duration::from_micros(TICK.as_micros() as u64 / 8);
-const WALL_LEAST: Duration = Duration::from_secs(1);
 
 impl State {
     pub(crate) fn new(host: Arc<PluginHost>, started: Instant) -> Self {

@@ -4,6 +4,7 @@ use wasm_encoder::reencode::{Reencode, RoundtripReencoder};
 use wasm_encoder::{ConstExpr, ElementSection, ImportSection, Module, TypeSection};
 use wasmparser::{ElementKind, ElementSectionReader, ImportSectionReader, Operator, Parser, Payload, TypeRef};
 
+use super::does_nothing;
 use super::merged::{Merged, fixed};
 use super::shim::Shim;
 
@@ -27,14 +28,7 @@ impl Merged {
                     fills = true;
                     module.section(&self.filled(section)?);
                 }
-                Payload::Version { .. }
-                | Payload::CustomSection(_)
-                | Payload::DataCountSection { count: 0, .. }
-                | Payload::End(_) => {}
-                // wizer leaves empty ones.
-                Payload::DataSection(section) if section.count() == 0 => {}
-                Payload::GlobalSection(section) if section.count() == 0 => {}
-                _ => return None,
+                other => does_nothing(&other).then_some(())?,
             }
         }
         fills.then(|| module.finish())

@@ -57,6 +57,22 @@ fn sections(wasm: &[u8]) -> Option<Vec<Section<'_>>> {
     Some(sections)
 }
 
+/// Of a module: what has no part in what it does.
+#[allow(clippy::wildcard_enum_match_arm, reason = "all else does something")]
+fn does_nothing(payload: &Payload<'_>) -> bool {
+    match payload {
+        Payload::Version { .. }
+        | Payload::CodeSectionStart { .. }
+        | Payload::CustomSection(_)
+        | Payload::DataCountSection { count: 0, .. }
+        | Payload::End(_) => true,
+        // wizer leaves empty ones.
+        Payload::DataSection(section) => section.count() == 0,
+        Payload::GlobalSection(section) => section.count() == 0,
+        _ => false,
+    }
+}
+
 /// Something names what is gone.
 #[derive(Debug)]
 struct Needed;

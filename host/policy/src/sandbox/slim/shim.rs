@@ -5,6 +5,8 @@ use wasmparser::{
     TableSectionReader, TableType, TypeSectionReader,
 };
 
+use super::does_nothing;
+
 /// A module that only passes calls on: each function that it exports calls one place of its only table, with the
 /// arguments that it was given.
 pub(super) struct Shim<'a> {
@@ -31,15 +33,7 @@ impl<'a> Shim<'a> {
                     let function: u32 = *functions.get(places.len())?;
                     places.push(passed_on(&body, types.get(function as usize)?.as_ref()?, function)?);
                 }
-                Payload::Version { .. }
-                | Payload::CodeSectionStart { .. }
-                | Payload::CustomSection(_)
-                | Payload::DataCountSection { count: 0, .. }
-                | Payload::End(_) => {}
-                // wizer leaves empty ones.
-                Payload::DataSection(section) if section.count() == 0 => {}
-                Payload::GlobalSection(section) if section.count() == 0 => {}
-                _ => return None,
+                other => does_nothing(&other).then_some(())?,
             }
         }
         let mut shim = Self { table: "", ty: ty?, functions: Vec::new() };
