@@ -29,7 +29,7 @@ test("a policy is uploaded, compared, tried, shadowed and swapped in while two p
   fs.cpSync(ground.server("south").policyDir, folder, { recursive: true });
   fs.appendFileSync(path.join(folder, "lists/reject.txt"), "umbrella\n");
   const manifest = path.join(folder, "policy.toml");
-  const hides = '\n[[plugin]]\nname = "quiet"\ncomponent = "builtin:audit-redact"\n[[plugin.settings.events]]\nfields = { messageType = "mask" }\n';
+  const hides = '\n[[plugin]]\nname = "quiet"\ncomponent = "builtin:audit-redact"\n[[plugin.settings.events]]\nfields = { messageType = "mask" }\nsinks = ["siem"]\n';
   const good = fs.readFileSync(manifest, "utf8") + hides;
   fs.writeFileSync(manifest, good.replace("[defaults]", "[defaults]\nacess = 1"));
   await desk.go("policy");
@@ -63,6 +63,7 @@ test("a policy is uploaded, compared, tried, shadowed and swapped in while two p
   await record.locator("summary").click();
   await alice.write("carol@south", "hello again");
   await page.locator("details[open]", { hasText: /2 times, .*messageType/ }).locator("code", { hasText: "message.send" }).first().waitFor();
+  await page.locator("details", { hasText: /further places.*none.*siem/ }).waitFor();
   await desk.shot("console-shadow");
   await page.getByRole("button", { name: "Stop", exact: true }).click();
 
